@@ -9,7 +9,7 @@ import { readActivity, readCancelled } from "./wire/activity_frames.ts";
 import { ask, follow, type FollowOptions as StreamOptions, sawReady } from "./wire/admin_stream.ts";
 import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
-import { adminEndpoint, endpointName, type UnixEndpoint } from "./endpoints.ts";
+import { endpointName, type UnixEndpoint, unixSurfaceEndpoint } from "./endpoints.ts";
 import {
   type AdminOptions,
   DEFAULT_READY_TIMEOUT_MS,
@@ -211,19 +211,8 @@ export interface Admin {
  * ```
  */
 export function admin(options: AdminOptions = {}): Admin {
-  const endpoint = adminEndpoint(options.path);
-  return adminAt(() => endpoint);
-}
-
-/**
- * An admin socket that is looked up when it is used.
- *
- * @param locate Says where it is.
- * @param closing Aborted when the client is closed that it belongs to; absent: it belongs to none.
- * @returns What can be asked there.
- */
-export function adminAt(locate: () => UnixEndpoint, closing?: AbortSignal): Admin {
-  return new SocketAdmin(locate, closing);
+  const endpoint = unixSurfaceEndpoint("admin", options.path);
+  return new SocketAdmin(() => endpoint);
 }
 
 /** The ways to end a loop over the daemon's events. (`AbortSignal.any` is newer than Node 20.) */
@@ -255,11 +244,13 @@ async function* until<T>(
   }
 }
 
-class SocketAdmin implements Admin {
+/** An admin socket that is looked up when it is used. */
+export class SocketAdmin implements Admin {
   readonly #locate: () => UnixEndpoint;
   readonly #closing: AbortSignal | undefined;
 
-  constructor(locate: () => UnixEndpoint, closing: AbortSignal | undefined) {
+  /** @param closing Aborted when the client is closed that it belongs to; absent: it belongs to none. */
+  constructor(locate: () => UnixEndpoint, closing?: AbortSignal) {
     this.#locate = locate;
     this.#closing = closing;
   }

@@ -5,6 +5,7 @@
 import { CancelledError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
 import type { RequestOptions } from "./options.ts";
+import { MOST_TIMER_MS } from "./patience.ts";
 import { onAbort } from "./signals.ts";
 
 /** Something that can be cancelled. */
@@ -22,9 +23,6 @@ export interface AnswerContext extends RequestOptions {
   /** Called once, when the answer is over. */
   readonly onSettled: (answer: Cancellable, error?: unknown) => void;
 }
-
-/** Maximum delay of a timer, in milliseconds; longer waits have no timeout. */
-const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /** An answer in progress. */
 export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Cancellable {
@@ -53,11 +51,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
     return this.#over;
   }
 
-  /**
-   * Obey the signal from now on. Subclasses call it when they can be stopped.
-   *
-   * @returns Whether to continue.
-   */
+  /** Obey the signal from now on, where they can be stopped. Returns whether to continue. */
   protected begin(): boolean {
     const { signal, timeoutMs = Infinity } = this.#context;
     this.#stopListening = onAbort(signal, this.#onAbort);
@@ -70,11 +64,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
     return !this.#over;
   }
 
-  /**
-   * The events, for one consumer; everything it throws has to go through `cancel`.
-   *
-   * @returns The generator, not started.
-   */
+  /** The events, for one consumer, not started; everything it throws has to go through `cancel`. */
   protected abstract events(): AsyncGenerator<Event, void, void>;
 
   /** Stop `events`: settle what it waits for. */
@@ -91,11 +81,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /**
-   * Cancel the answer if it is not over.
-   *
-   * @returns The error that consumers get: this one, or an earlier one.
-   */
+  /** Cancel the answer if it is not over. Returns the error that consumers get: this one, or an earlier one. */
   cancel(error: unknown): unknown {
     if (!this.#over) {
       this.#failure = { error: withCallerStack(error, this.#context.call) };

@@ -98,9 +98,9 @@ export interface ToolResultBlock {
  *
  * @example
  * ```ts
- * import type { Block, GenerationV2Result } from "@inferd/client";
+ * import type { Block, GenerationResult } from "@inferd/client";
  *
- * export function turnOf({ thinking, text, toolCalls }: GenerationV2Result): readonly Block[] {
+ * export function turnOf({ thinking, text, toolCalls }: GenerationResult): readonly Block[] {
  *   return [{ type: "thinking", text: thinking }, { type: "text", text }, ...toolCalls];
  * }
  * ```

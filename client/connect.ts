@@ -1,6 +1,6 @@
 /** Finds a daemon, starts one if requested, and waits until it is ready. */
 import { Connection } from "./wire/connection.ts";
-import { adminEndpoint, checkSurfaces, type Endpoint, endpointName, surfaceEndpoint } from "./endpoints.ts";
+import { checkSurfaces, type Endpoint, endpointName, surfaceEndpoint, unixSurfaceEndpoint } from "./endpoints.ts";
 import {
   checkCount,
   type ConnectOptions,
@@ -101,7 +101,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     defaults: { maxRetries, timeoutMs: requestTimeoutMs },
     transport,
     endpointOf: (other) => surfaceEndpoint(other, options),
-    locateAdmin: () => adminEndpoint(options.adminPath),
+    locateAdmin: () => unixSurfaceEndpoint("admin", options.adminPath),
   });
 }
 
@@ -114,7 +114,7 @@ async function spawnIfAsked(
   if (!options.spawn) return undefined;
   if (!("path" in endpoint)) throw new TypeError('Cannot combine "spawn" with TCP');
   const plan = spawnPlan(options);
-  const endpoints = { ready: endpoint, admin: adminEndpoint(options.adminPath) };
+  const endpoints = { ready: endpoint, admin: unixSurfaceEndpoint("admin", options.adminPath) };
   // Loaded when it is needed: few clients start a daemon, and it costs time and, in Deno, permissions.
   const { ensureDaemon } = await import("./spawn.ts");
   return await within((signal) => ensureDaemon(plan, endpoints, signal), {

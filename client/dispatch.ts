@@ -3,7 +3,7 @@
  */
 import { ConnectError, ConnectionClosedError, DispatchError, ProtocolError, withCallerStack } from "./errors/errors.ts";
 import { FrameTooLargeError } from "./errors/daemon_errors.ts";
-import { endpointName, rpcEndpoint, type UnixEndpoint } from "./endpoints.ts";
+import { endpointName, type UnixEndpoint, unixSurfaceEndpoint } from "./endpoints.ts";
 import { timeoutOr, type WaitOptions } from "./options.ts";
 import { within } from "./patience.ts";
 import {
@@ -105,7 +105,7 @@ export interface DispatchAnswer {
  */
 export async function dispatch(ops: string, options: DispatchOptions = {}): Promise<DispatchAnswer> {
   const call = new Error();
-  const endpoint = rpcEndpoint(options.path);
+  const endpoint = unixSurfaceEndpoint("dispatch", options.path);
   const timeoutMs = timeoutOr(options.timeoutMs, Infinity);
   const frame = encode({
     ops,

@@ -124,27 +124,14 @@ function beside(path: string, { socket }: SurfaceRow): string {
 }
 
 /**
- * Resolve the endpoint of the admin socket.
+ * Resolve the endpoint of a surface that has unix sockets only.
  *
  * @throws {TypeError | RangeError} If the path cannot be one of a socket.
  */
-export function adminEndpoint(path: string | undefined, facts: ProcessFacts = thisProcess()): UnixEndpoint {
-  return unixSurfaceEndpoint("admin", path, facts);
-}
-
-/**
- * Resolve the endpoint of dispatch.
- *
- * @throws {TypeError | RangeError} If the path cannot be one of a socket.
- */
-export function rpcEndpoint(path: string | undefined, facts: ProcessFacts = thisProcess()): UnixEndpoint {
-  return unixSurfaceEndpoint("dispatch", path, facts);
-}
-
-function unixSurfaceEndpoint(
+export function unixSurfaceEndpoint(
   surface: keyof typeof UNIX_SURFACES,
   path: string | undefined,
-  facts: ProcessFacts,
+  facts: ProcessFacts = thisProcess(),
 ): UnixEndpoint {
   if (path !== undefined) return unixEndpoint(path, facts, "pass a shorter path");
   const row = UNIX_SURFACES[surface];
@@ -210,10 +197,8 @@ const SOCKET_NAMES: readonly SocketName[] = [...Object.values(SURFACES), ...Obje
 const LONGEST_SOCKET = SOCKET_NAMES.reduce((one, other) => other.length > one.length ? other : one);
 
 /**
- * Why no daemon can have put a socket where one is missing: a daemon with its sockets in this folder would refuse to
- * start, as not all of their paths fit.
- *
- * @returns The reason; nothing where a daemon may still come.
+ * Why no daemon can have put a socket where one is missing; nothing where one may still come. A daemon with its sockets
+ * in this folder would refuse to start, as not all of their paths fit.
  */
 export function whyNoDaemon(path: string, facts: Pick<ProcessFacts, "platform"> = thisProcess()): string | undefined {
   const [, folder = "", file = ""] = /^(.*)\/([^/]*)$/s.exec(path) ?? [];

@@ -96,12 +96,7 @@ export type V2Mark =
  */
 export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> = GenerateV2Fields<Tools> & V2Mark;
 
-/**
- * Choose the surface of a request.
- *
- * @param request The caller's request.
- * @returns Whether it needs v2.
- */
+/** Whether a request needs v2. */
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
     request;

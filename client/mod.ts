@@ -19,14 +19,6 @@ export type { ModelTokenizer } from "./model_tokenizer.ts";
 export { connect } from "./connect.ts";
 export type { GenerateRequest, SamplingOptions, Usage } from "./generation.ts";
 export type {
-  DoneV2Event,
-  GenerationV2,
-  GenerationV2Event,
-  GenerationV2Result,
-  GenerationV2StopReason,
-  TokenEvent,
-} from "./deprecated.ts";
-export type {
   AnswerText,
   DoneEvent,
   Generation,

@@ -366,27 +366,13 @@ export const DEFAULT_MAX_CONCURRENT = 8;
 /** Delay before the first retry, doubled for each further one, in milliseconds. */
 export const FIRST_RETRY_MS = 250;
 
-/**
- * Check a count.
- *
- * @param name The option.
- * @param value Its value.
- * @param least Its minimum.
- * @throws {RangeError} If it is less, or not a whole number; `Infinity` is allowed.
- */
+/** @throws {RangeError} If it is less, or not a whole number; `Infinity` is allowed. */
 export function checkCount(name: string, value: number, least: number): void {
   if (value >= least && (Number.isInteger(value) || value === Infinity)) return;
   throw new RangeError(`Cannot use ${value} as "${name}": it must be a whole number, ${least} or more`);
 }
 
-/**
- * Check a timeout.
- *
- * @param timeoutMs The caller's value.
- * @param standard The default.
- * @returns The timeout, in milliseconds.
- * @throws {RangeError} If it is negative or not a number.
- */
+/** @throws {RangeError} If it is negative or not a number. */
 export function timeoutOr(timeoutMs: number | undefined, standard: number): number {
   if (timeoutMs === undefined) return standard;
   if (!(timeoutMs >= 0)) throw new RangeError(`Cannot wait ${timeoutMs} ms: "timeoutMs" must be 0 or more`);

@@ -4,7 +4,7 @@ import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
 import { onAbort } from "./signals.ts";
 
 /** Maximum delay of a timer, in milliseconds; longer waits have no timeout. */
-const MOST_TIMER_MS = 2 ** 31 - 1;
+export const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /** Options of a wait. */
 export interface PatienceOptions {
@@ -21,10 +21,8 @@ export interface PatienceOptions {
 }
 
 /**
- * Run something with a timeout and cancellation.
+ * Run something with a timeout and cancellation; it has to settle soon after its signal is aborted.
  *
- * @param act What to do; it has to settle soon after its signal is aborted.
- * @returns What `act` returned.
  * @throws {TimeoutError} If time runs out.
  * @throws {ClientClosedError} If the client is closed, or was.
  * @throws The signal's reason, or what `act` threw.
@@ -52,11 +50,10 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
 }
 
 /**
- * Retry with back-off until it succeeds. Only `retryable` failures are retried.
+ * Retry with back-off until it succeeds. Only `retryable` failures are retried. With 0 ms there is one attempt, and its
+ * failure is thrown as it is.
  *
- * @param attempt What to try; it has to settle soon after its signal is aborted.
- * @param options How long, and for what; with 0 ms there is one attempt, and its failure is thrown as it is.
- * @returns What `attempt` returned.
+ * @param attempt Has to settle soon after its signal is aborted.
  * @throws {TimeoutError} If time runs out; its cause is the last failure.
  * @throws {ClientClosedError} If the client is closed, or was.
  * @throws The signal's reason, or a failure that waiting does not mend.
@@ -86,12 +83,7 @@ export async function persist<T>(
   }
 }
 
-/**
- * Wait.
- *
- * @param waitMs How long, in milliseconds.
- * @throws The signal's reason, if it was aborted.
- */
+/** @throws The signal's reason, if it was aborted. */
 export function pause(waitMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);

@@ -2,7 +2,7 @@
  * The implementation of a client: chooses the surface of a request, and owns the lifetime of everything started through
  * it.
  */
-import { type Admin, adminAt } from "./admin.ts";
+import { type Admin, SocketAdmin } from "./admin.ts";
 import type { Cancellable } from "./answer.ts";
 import type { Tool } from "./blocks.ts";
 import type { Client } from "./client.ts";
@@ -90,7 +90,7 @@ export class PoolingClient implements Client {
 
   constructor(endpoint: string, parts: ClientParts) {
     this.endpoint = endpoint;
-    this.admin = adminAt(parts.locateAdmin, this.#closing.signal);
+    this.admin = new SocketAdmin(parts.locateAdmin, this.#closing.signal);
     this.#pools = parts.pools;
     this.#parts = parts;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);

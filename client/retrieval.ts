@@ -1,18 +1,7 @@
 /** Embeddings and rerank, in the public interface and on the wire: one request, one response frame. */
 import type { EmbedRequest, EmbedTask, RerankRequest } from "./protocol/mod.ts";
-import type { Codec, Step } from "./wire/exchange.ts";
-import {
-  expectId,
-  type Fields,
-  isRecord,
-  list,
-  number,
-  parse,
-  readFailure,
-  record,
-  text,
-  wrong,
-} from "./wire/frames.ts";
+import type { Codec } from "./wire/exchange.ts";
+import { type Fields, isRecord, list, number, oneFrame, record, text, wrong } from "./wire/frames.ts";
 import type { RequestOptions } from "./options.ts";
 
 /**
@@ -149,17 +138,14 @@ export interface RerankResult {
   readonly backend: string;
 }
 
+/** The fields of a request, each there, its value for the daemon to check. */
+type Unchecked<Request> = { readonly [Key in Exclude<keyof Required<Request>, "id">]: unknown };
+
 /** An embeddings request and its answer. */
 export function embedCodec(input: readonly string[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
   const { model, dimensions, task } = options;
-  const frame: { [Key in keyof Required<EmbedRequest>]: unknown } = {
-    id: crypto.randomUUID(),
-    model,
-    input,
-    dimensions,
-    task,
-  };
-  return oneFrame("embeddings", frame, (answer) => {
+  const fields: Unchecked<EmbedRequest> = { model, input, dimensions, task };
+  return oneFrame("embeddings", fields, (answer) => {
     const numbers = number(answer, "dimensions");
     const embeddings = list(answer, "embeddings");
     if (embeddings.length !== input.length) throw wrong(answer, "embeddings", `of ${input.length} texts`);
@@ -176,14 +162,8 @@ export function rerankCodec(
   documents: readonly string[],
   options: RerankOptions,
 ): Codec<RerankResult, RerankResult> {
-  const frame: { [Key in keyof Required<RerankRequest>]: unknown } = {
-    id: crypto.randomUUID(),
-    model: options.model,
-    query,
-    documents,
-    top_n: options.topN,
-  };
-  return oneFrame("rerank", frame, (answer) => {
+  const fields: Unchecked<RerankRequest> = { model: options.model, query, documents, top_n: options.topN };
+  return oneFrame("rerank", fields, (answer) => {
     const results = list(answer, "results").map((result) => {
       if (!isRecord(result)) throw wrong(answer, "results", "objects");
       const index = number(result, "index");
@@ -193,25 +173,6 @@ export function rerankCodec(
     });
     return { results, ...about(answer) };
   });
-}
-
-function oneFrame<Result>(
-  type: string,
-  frame: { readonly id: unknown },
-  result: (answer: Fields) => Result,
-): Codec<Result, Result> {
-  const id = String(frame.id);
-  return {
-    id,
-    frame,
-    read(line): Step<Result, Result> | undefined {
-      const answer = parse(line);
-      if (answer.type !== type) return readFailure(answer, id);
-      expectId(answer, id);
-      const read = result(answer);
-      return { type: "end", event: read, result: read };
-    },
-  };
 }
 
 function about(answer: Fields): Pick<EmbedResult, "model" | "usage" | "backend"> {

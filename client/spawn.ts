@@ -16,6 +16,7 @@ import {
   writeSync,
 } from "node:fs";
 import process from "node:process";
+import { errorCode, errorText } from "./errors/error_facts.ts";
 import { ConnectError, SpawnError } from "./errors/errors.ts";
 import type { UnixEndpoint } from "./endpoints.ts";
 import type { SpawnPlan } from "./spawn_plan.ts";
@@ -61,7 +62,7 @@ export async function ensureDaemon(
   signal: AbortSignal,
 ): Promise<(signal: AbortSignal) => Promise<void>> {
   const nothing = (): Promise<void> => Promise.resolve();
-  if (await isReady(endpoints, signal)) return nothing;
+  if (await answers(endpoints.ready, signal)) return nothing;
   prepareFolder(plan);
   const lock = new StartLock(plan.lockPath);
   const deadline = performance.now() + plan.timeoutMs + WAITER_GRACE_MS;
@@ -74,7 +75,7 @@ export async function ensureDaemon(
         lock.release();
       }
     }
-    if (await isReady(endpoints, signal)) return nothing;
+    if (await answers(endpoints.ready, signal)) return nothing;
     if (performance.now() >= deadline) {
       if (await isAlive(endpoints, signal)) return nothing;
       throw new SpawnError(
@@ -96,7 +97,7 @@ async function start(
   const daemon = new StartedDaemon(plan);
   for (const deadline = performance.now() + plan.timeoutMs;;) {
     await daemon.check(endpoints, signal);
-    if (await isReady(endpoints, signal)) return daemon;
+    if (await answers(endpoints.ready, signal)) return daemon;
     if (performance.now() >= deadline) break;
     await pause(POLL_MS, signal);
   }
@@ -126,15 +127,15 @@ class StartedDaemon {
         env: { ...process.env, ...plan.env },
       });
     } catch (error) {
-      throw this.failure(textOf(error), error);
+      throw this.failure(errorText(error), error);
     } finally {
       closeSync(log.fd);
     }
     this.#child.once("error", (error) => {
       this.#cause = error;
-      this.#end = codeOf(error) === "ENOENT"
+      this.#end = errorCode(error) === "ENOENT"
         ? 'there is no such program; "command" or INFERD_COMMAND names another'
-        : textOf(error);
+        : errorText(error);
     });
     this.#child.once("exit", (code, signal) => {
       this.#exitCode = code;
@@ -181,10 +182,8 @@ export class StartLock {
   }
 
   /**
-   * Try to acquire it.
+   * Try to acquire it, for so many milliseconds at most. Returns whether it is ours.
    *
-   * @param forMs For how long at most, in milliseconds.
-   * @returns Whether it is ours.
    * @throws {SpawnError} If the file cannot be made.
    */
   take(forMs: number): boolean {
@@ -237,8 +236,8 @@ function create(path: string, content: string): boolean {
     }
     return true;
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
-    throw new SpawnError(`Cannot make the lock "${path}": ${textOf(error)}`, { cause: error });
+    if (errorCode(error) === "EEXIST") return false;
+    throw new SpawnError(`Cannot make the lock "${path}": ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -270,7 +269,7 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return codeOf(error) !== "ESRCH";
+    return errorCode(error) !== "ESRCH";
   }
 }
 
@@ -286,7 +285,7 @@ function prepareFolder({ runtimeDir, uid }: SpawnPlan): void {
     if (uid !== null && info.uid !== uid) refuse(`it belongs to user ${info.uid}`);
   } catch (error) {
     if (error instanceof SpawnError) throw error;
-    refuse(textOf(error), error);
+    refuse(errorText(error), error);
   }
 }
 
@@ -297,7 +296,7 @@ function openLog({ logPath, ownLog }: SpawnPlan): { readonly fd: number; readonl
     const fd = openSync(logPath, ownLog ? "ax" : "a", FILE_MODE);
     return { fd, size: fstatSync(fd).size };
   } catch (error) {
-    throw new SpawnError(`Cannot write "${logPath}": ${textOf(error)}`, { cause: error });
+    throw new SpawnError(`Cannot write "${logPath}": ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -318,10 +317,6 @@ function tail(path: string, start: number): string {
   }
 }
 
-async function isReady({ ready }: SpawnEndpoints, signal: AbortSignal): Promise<boolean> {
-  return await answers(ready, signal);
-}
-
 async function isAlive({ ready, admin }: SpawnEndpoints, signal: AbortSignal): Promise<boolean> {
   return await answers(admin, signal) || await answers(ready, signal);
 }
@@ -339,12 +334,4 @@ async function answers(endpoint: UnixEndpoint, signal: AbortSignal): Promise<boo
     if (error instanceof ConnectError && error.retryable) return false;
     throw error;
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

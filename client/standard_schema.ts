@@ -116,13 +116,7 @@ interface MaybeJson {
   readonly toJsonSchema?: () => JsonSchema;
 }
 
-/**
- * Convert a schema to JSON Schema.
- *
- * @param schema A JSON Schema, or one of another library.
- * @returns The JSON Schema.
- * @throws {TypeError} If the library cannot express it.
- */
+/** @throws {TypeError} If the library cannot express it. */
 export function jsonSchemaOf(schema: AnySchema): JsonSchema {
   const { "~standard": standard, toJsonSchema } = schema as MaybeJson;
   if (standard === undefined) return schema as JsonSchema;

@@ -100,11 +100,7 @@ export class StatusHub {
     for (const follower of [...this.#followers]) follower(event);
   }
 
-  /**
-   * Report a change of a connection.
-   *
-   * @param connected Whether it is connected.
-   */
+  /** Report that one is connected, or no longer. */
   connection(endpoint: string, connected: boolean): void {
     if (this.#connected.get(endpoint) === connected) return;
     this.#connected.set(endpoint, connected);

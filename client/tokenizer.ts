@@ -4,8 +4,8 @@
  */
 import type { TokenizerRequest, TokenizerType, V2Message } from "./protocol/mod.ts";
 import type { Message, Tool, ToolChoice } from "./blocks.ts";
-import type { Codec, Step } from "./wire/exchange.ts";
-import { expectId, type Fields, list, number, parse, readFailure, text, wrong } from "./wire/frames.ts";
+import type { Codec } from "./wire/exchange.ts";
+import { type Fields, list, number, oneFrame, text, wrong } from "./wire/frames.ts";
 import { wireContent, wireTools } from "./wire/frames_v2.ts";
 import type { RequestOptions } from "./options.ts";
 
@@ -124,16 +124,5 @@ function codec<Result>(
   fields: { readonly [Key in keyof TokenizerRequest]?: unknown },
   result: (answer: Fields) => Result,
 ): Codec<Result, Result> {
-  const id = crypto.randomUUID();
-  return {
-    id,
-    frame: { id, type, ...fields },
-    read(line): Step<Result, Result> | undefined {
-      const answer = parse(line);
-      if (answer.type !== type) return readFailure(answer, id);
-      expectId(answer, id);
-      const read = result(answer);
-      return { type: "end", event: read, result: read };
-    },
-  };
+  return oneFrame(type, { type, ...fields }, result);
 }

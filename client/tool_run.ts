@@ -6,6 +6,7 @@ import type { Block, Message, Tool, ToolResultBlock, ToolUse } from "./blocks.ts
 import { Answer, type AnswerContext } from "./answer.ts";
 import { validateWith } from "./validation.ts";
 import { StepLimitError, UnknownToolError } from "./errors/answer_errors.ts";
+import { errorText } from "./errors/error_facts.ts";
 import type { DoneEvent, Generation } from "./generation_events.ts";
 import type { GenerateV2Fields } from "./generation_v2.ts";
 import type {
@@ -164,7 +165,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
       return { ...head, text: typeof output === "string" ? output : JSON.stringify(output) ?? "null" };
     } catch (error) {
       if (this.#context.rethrow) throw error;
-      return { ...head, text: `Error: ${error instanceof Error ? error.message : String(error)}`, error };
+      return { ...head, text: `Error: ${errorText(error)}`, error };
     }
   }
 }

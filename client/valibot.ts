@@ -52,8 +52,6 @@ const NULLABLE: ReadonlySet<string> = new Set(["nullable", "nullish"]);
 /**
  * Convert a schema of valibot to JSON Schema: its input, without transformations.
  *
- * @param schema The schema.
- * @returns The JSON Schema.
  * @throws {TypeError} If a part of it has no counterpart.
  */
 export function valibotJsonSchema(schema: unknown): JsonSchema {

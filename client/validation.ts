@@ -3,10 +3,9 @@ import { ObjectError } from "./errors/answer_errors.ts";
 import type { AnySchema, StandardSchema } from "./standard_schema.ts";
 
 /**
- * Check a value with the library that made its schema.
+ * Check a value with the library that made its schema, and return it as that does. A JSON Schema allows everything,
+ * because the daemon holds the model to it.
  *
- * @param schema The schema; a JSON Schema allows everything, because the daemon holds the model to it.
- * @returns The value, as the library returns it.
  * @throws {ObjectError} If the library rejects it.
  */
 export async function validateWith(schema: AnySchema, value: unknown): Promise<unknown> {

@@ -29,14 +29,7 @@ const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>>
   rerank_unsupported: RerankUnsupportedError,
 };
 
-/**
- * The error of an error frame.
- *
- * @param code The frame's code, known or not.
- * @param message The frame's message.
- * @param details The frame's other fields, known or not.
- * @returns The error.
- */
+/** The error of an error frame, whose fields are known or not. */
 export function daemonError(
   code: string,
   message: string,

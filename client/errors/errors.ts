@@ -291,13 +291,7 @@ export class SpawnError extends InferdError {
   }
 }
 
-/**
- * Give an error created elsewhere the stack trace of the call.
- *
- * @param error Anything; only errors of this client are changed.
- * @param call An error created in the call.
- * @returns The same error.
- */
+/** Give an error of this client, created elsewhere, the stack trace of `call`, an error created in the call. */
 export function withCallerStack<T>(error: T, call: Error): T {
   if (error instanceof InferdError) {
     const frames = call.stack?.slice(call.stack.indexOf("\n")) ?? "";

@@ -3,9 +3,8 @@ import type { DaemonActivity, LiveRequestStatus } from "../activity.ts";
 import { type Fields, isRecord, list, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
 /**
- * Read the answer to `requests`.
+ * Read the answer to `requests`; `undefined` if it is another frame.
  *
- * @returns The activity; `undefined` if it is another frame.
  * @throws {ProtocolError} If it is no frame.
  */
 export function readActivity(line: string): DaemonActivity | undefined {
@@ -54,9 +53,8 @@ export function readRequest(entry: Fields): LiveRequestStatus {
 }
 
 /**
- * Read the answer to `cancel`.
+ * Read the answer to `cancel`: whether the request was under way; `undefined` if it is another frame.
  *
- * @returns Whether the request was under way; `undefined` if it is another frame.
  * @throws {ProtocolError} If it is no frame.
  */
 export function readCancelled(line: string): boolean | undefined {

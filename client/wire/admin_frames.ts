@@ -11,9 +11,8 @@ import { readRequest } from "./activity_frames.ts";
 import { type Fields, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
 /**
- * Read one line of the admin stream.
+ * Read one line of the admin stream; `undefined` for a state or phase that is not known.
  *
- * @returns The event, or `undefined` for a state or phase that is not known.
  * @throws {ProtocolError} If it is no admin frame.
  */
 export function readAdminFrame(line: string): AdminEvent | undefined {

@@ -35,9 +35,8 @@ export class LineBuffer {
   }
 
   /**
-   * Add received bytes. The chunk is not kept.
+   * Add received bytes, no more of them than the limit. The chunk is not kept.
    *
-   * @param chunk Any bytes, no more of them than the limit.
    * @throws {ProtocolError} If a line is over the limit, or not UTF-8.
    */
   push(chunk: Uint8Array): void {
@@ -155,10 +154,8 @@ export class Connection {
   }
 
   /**
-   * Send bytes after those sent before. Returns at once, because a daemon may answer before it has read everything;
-   * a failure shows as the end of what comes.
-   *
-   * @param bytes Whole lines.
+   * Send whole lines after those sent before. Returns at once, because a daemon may answer before it has read it all; a
+   * failure shows as the end of what comes.
    */
   send(bytes: Uint8Array): void {
     this.#unwritten++;
@@ -198,9 +195,7 @@ export class Connection {
   /**
    * Read a line that was taken.
    *
-   * @returns What `parse` returned.
    * @throws {ConnectionClosedError} If it makes no sense because the connection ended within it.
-   * @throws What `parse` threw.
    */
   read<T>(parse: () => T): T {
     try {
@@ -243,11 +238,7 @@ function targetOf(endpoint: Endpoint): TransportTarget {
   return { hostname, port };
 }
 
-/**
- * Encode a frame.
- *
- * @returns One line with its newline, as UTF-8.
- */
+/** One line with its newline, as UTF-8. */
 export function encodeFrame(frame: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(frame) + "\n");
 }

@@ -33,9 +33,8 @@ export interface Codec<Event, Result> {
   /** The request, as JSON. */
   readonly frame: unknown;
   /**
-   * Read one line of the answer, in order.
+   * Read one line of the answer, in order; `undefined` for an unknown frame.
    *
-   * @returns Its meaning, or `undefined` for an unknown frame.
    * @throws {ProtocolError} If it is no frame of the surface, or belongs to another request.
    */
   read(line: string): Step<Event, Result> | undefined;

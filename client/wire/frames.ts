@@ -87,10 +87,29 @@ function stopReason(reason: string): string {
   return reason === "length" ? "max_tokens" : reason;
 }
 
+/** A request that is answered by one frame of a type. */
+export function oneFrame<Result>(
+  type: string,
+  fields: Fields,
+  result: (answer: Fields) => Result,
+): Codec<Result, Result> {
+  const id = crypto.randomUUID();
+  return {
+    id,
+    frame: { id, ...fields },
+    read: (line): Step<Result, Result> | undefined => {
+      const answer = parse(line);
+      if (answer.type !== type) return readFailure(answer, id);
+      expectId(answer, id);
+      const read = result(answer);
+      return { type: "end", event: read, result: read };
+    },
+  };
+}
+
 /**
- * Read a frame that every surface may send.
+ * Read a frame that every surface may send; `undefined` for a frame type that is not known.
  *
- * @returns The failure, or `undefined` for a frame type that is not known.
  * @throws {ProtocolError} If it is no frame, or belongs to another request.
  */
 export function readFailure(frame: Fields, id: string): Failure | undefined {
@@ -131,11 +150,7 @@ export function isRecord(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/**
- * Check that a frame belongs to this request.
- *
- * @throws {ProtocolError} If it belongs to another request.
- */
+/** @throws {ProtocolError} If the frame belongs to another request. */
 export function expectId(frame: Fields, id: string): void {
   if (frame.id !== id) {
     throw new ProtocolError(`The daemon answered request ${shown(frame.id)} where ${shown(id)} was asked`);

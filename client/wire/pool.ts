@@ -48,9 +48,8 @@ export class Pool {
   }
 
   /**
-   * Lend the connection that was idle for the shortest time, or a new one.
+   * Lend the connection that was idle for the shortest time, or a new one; give it back with `release`, or close it.
    *
-   * @returns The connection; give it back with `release`, or close it.
    * @throws {ConnectError} If no connection can be made. One attempt is made.
    */
   async lease(signal: AbortSignal): Promise<Lease> {
@@ -62,9 +61,8 @@ export class Pool {
   }
 
   /**
-   * Lend a new connection.
+   * Lend a new connection; give it back with `release`, or close it.
    *
-   * @returns The connection; give it back with `release`, or close it.
    * @throws {ConnectError} If no connection can be made. One attempt is made.
    */
   async leaseNew(signal: AbortSignal): Promise<Lease> {

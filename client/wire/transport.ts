@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from "node:net";
 import { type Endpoint, endpointName, type UnixEndpoint, whyNoDaemon } from "../endpoints.ts";
+import { errorCode, errorText } from "../errors/error_facts.ts";
 import { ConnectError } from "../errors/errors.ts";
 
 /** Errors of a daemon that is still starting, or restarting. */
@@ -66,11 +67,7 @@ export class Transport {
     }
   }
 
-  /**
-   * Read received bytes. One call at a time.
-   *
-   * @returns At least one byte; `null` at the end.
-   */
+  /** Read received bytes, at least one; `null` at the end. One call at a time. */
   async read(): Promise<Uint8Array | null> {
     for (;;) {
       const chunk: Uint8Array | null = this.#socket.read();
@@ -81,11 +78,7 @@ export class Transport {
     }
   }
 
-  /**
-   * Write all of it.
-   *
-   * @returns Resolves when it is handed to the system.
-   */
+  /** Write all of it; resolves when it is handed to the system. */
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
@@ -131,7 +124,7 @@ async function whyUntrusted({ path, uid }: NonNullable<UnixEndpoint["folder"]>):
   } catch (error) {
     // Then there is nothing to connect to.
     if (errorCode(error) === "ENOENT") return undefined;
-    return `cannot be checked: ${error instanceof Error ? error.message : String(error)}`;
+    return `cannot be checked: ${errorText(error)}`;
   }
 }
 
@@ -141,18 +134,13 @@ async function connectError(endpoint: Endpoint, cause: unknown): Promise<Connect
   // Linux says "refused" for anything that is not a socket, which waiting does not fix.
   if (code === "ECONNREFUSED" && "path" in endpoint && !await isSocket(endpoint.path)) code = "ENOTSOCK";
   const never = code === "ENOENT" && "path" in endpoint ? whyNoDaemon(endpoint.path) : undefined;
-  const why = never ?? reason(code) ?? (cause instanceof Error ? cause.message : String(cause));
+  const why = never ?? reason(code) ?? errorText(cause);
   return new ConnectError(`Cannot connect to "${name}": ${why}`, {
     endpoint: name,
     code,
     retryable: never === undefined && code !== undefined && TRANSIENT.has(code),
     cause,
   });
-}
-
-function errorCode(error: unknown): string | undefined {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : undefined;
 }
 
 function reason(code: string | undefined): string | undefined {

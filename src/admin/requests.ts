@@ -15,11 +15,7 @@ export class QuestionReader {
   /** The line that is arriving is too long. */
   #skips = false;
 
-  /**
-   * Take what has arrived.
-   *
-   * @returns The lines that they complete, without those that are too long.
-   */
+  /** @returns The lines that the bytes complete, without those that are too long. */
   push(bytes: Uint8Array): string[] {
     const lines = splitLines(this.#assembler.push(bytes));
     if (this.#skips && lines.shift() !== undefined) this.#skips = false;

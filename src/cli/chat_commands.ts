@@ -119,11 +119,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
 
 const ALIASES: Readonly<Record<string, string>> = { reset: "clear", exit: "bye", quit: "bye", "?": "help" };
 
-/**
- * Execute a slash command.
- *
- * @param conversation The conversation. Mistakes are printed, not thrown.
- */
+/** Execute a slash command. Mistakes are printed, not thrown. */
 export async function obey(line: string, conversation: Conversation): Promise<void> {
   const [, given = "", rest = ""] = /^\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
   const name = ALIASES[given] ?? given;

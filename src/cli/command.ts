@@ -84,11 +84,7 @@ function takesValue(flag: string): boolean {
   return flag.includes(" ");
 }
 
-/**
- * The error for an unknown action of a command.
- *
- * @param action The first argument.
- */
+/** The error for an unknown action of a command. */
 export function unknownAction(action: string | undefined, actions: readonly string[], what = "action"): UsageError {
   const use = `Use ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
   return new UsageError(

@@ -125,7 +125,7 @@ export class Conversation {
     try {
       for (;;) {
         try {
-          answer = await this.#answer(printer, running.signal, (piece) => answer += piece);
+          await this.#answer(printer, running.signal, (piece) => answer += piece);
           break;
         } catch (error) {
           const tooLong = error instanceof InvalidRequestError && error.reason === "context_length";
@@ -155,30 +155,17 @@ export class Conversation {
     if (answer !== "") this.#messages.push({ role: "assistant", content: answer });
   }
 
-  async #answer(printer: AnswerPrinter, signal: AbortSignal, onText: (text: string) => void): Promise<string> {
+  async #answer(printer: AnswerPrinter, signal: AbortSignal, onText: (text: string) => void): Promise<void> {
     const { thinking, stats, where } = this.#options;
-    const model = this.#model;
-    const request = {
-      messages: this.messages,
-      thinking,
-      ...this.#sampling,
-      ...model === undefined ? {} : { model },
-    };
-    let answer = "";
+    const model = this.#model === undefined ? {} : { model: this.#model };
+    const request = { messages: this.messages, thinking, ...this.#sampling, ...model };
     const clock = new AnswerClock();
     for await (const event of whileAnswering(where, this.#client.generate(request, { signal }))) {
       clock.tick();
-      if (event.type === "text") {
-        answer += event.text;
-        onText(event.text);
-        await printer.text(event.text);
-      } else if (event.type === "thinking") await printer.thinking(event.text);
-      else if (event.type === "done") {
-        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
-        if (stats) remark(`(${statsOf(event, clock)})`);
-      }
+      if (event.type === "text") onText(event.text);
+      await printer.event(event);
+      if (event.type === "done" && stats) remark(`(${statsOf(event, clock)})`);
     }
-    return answer;
   }
 
   /** Drop the oldest user message and its answer, but never the last message; returns how many were dropped. */

@@ -6,13 +6,13 @@
 import { absoluteValues } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { requireKeys } from "../config/exposure.ts";
-import { loadConfig, withKeys } from "../config/load.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { withKeys } from "../config/load.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type BootScreen, type Daemon, startDaemon } from "../daemon/boot.ts";
 import { LockHeldError } from "../daemon/lock.ts";
 import { errorText } from "../log/error_text.ts";
-import { HttpProcess, monitoredBridges } from "../monitor/http_process.ts";
+import { HttpProcess } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { MonitorLink } from "../processes/monitor_link.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
@@ -69,24 +69,15 @@ function remember(machine: Machine): Machine {
   };
 }
 
-/**
- * Run a daemon in this process.
- *
- * @param args Flags of `serve`.
- * @param machine The machine.
- * @returns The exit code.
- * @throws {UsageError} If flags, environment or configuration file are wrong.
- */
+/** @throws {UsageError} If flags, environment or configuration file are wrong. */
 export async function runDaemon(args: readonly string[], machine: Machine): Promise<number> {
   checkPlatform(machine.platform);
   refuseDebugger();
   const remembered = remember(machine);
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, remembered.env, 0);
   const values = absoluteValues(flags.values);
-  const resolve = async (): Promise<DaemonOptions> =>
-    resolveOptions(values, remembered, await loadConfig(values, remembered.env));
-  const read = async (): Promise<DaemonOptions> => withKeys(await resolve(), remembered.env);
-  const resolved = await resolve();
+  const read = async (): Promise<DaemonOptions> => withKeys(await readOptions(values, remembered), remembered.env);
+  const resolved = await readOptions(values, remembered);
   const context = permissionContext(flags.values, machine.env);
   const missing = missingPermissionFlags(resolved, context);
   if (missing.length > 0) {
@@ -133,8 +124,9 @@ export async function runDaemon(args: readonly string[], machine: Machine): Prom
       pid: Deno.ppid,
       link,
       screen,
+      // The bridge's output goes where the monitor's goes.
       ...(options.http.enabled
-        ? { startBeside: (log): HttpProcess => new HttpProcess(monitoredBridges(link), { log }) }
+        ? { startBeside: (log) => new HttpProcess(() => link.start("http", link.nextNumber(), () => {}), { log }) }
         : {}),
     });
     // The signal arrived before there was anything to drain.

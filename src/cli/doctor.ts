@@ -11,7 +11,7 @@ import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";
 import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
 import { checkContexts } from "./doctor/contexts.ts";
-import { checkModels, checkStore, expectedDownloads, type ModelPlaces } from "./doctor/models.ts";
+import { checkModels, checkStore, expectedDownloads } from "./doctor/models.ts";
 import { checkRemotes } from "./doctor/remotes.ts";
 import {
   checkAdmin,
@@ -70,27 +70,22 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   const { options } = resolved;
   if (options === undefined) {
     yield* await attempt("native library", () => checkEngine(undefined));
-    const rest = new Findings("everything else");
-    rest.warn("Skipped: it depends on the configuration", "Fix the configuration, then run doctor again");
-    yield* rest.list;
+    yield* skipped("everything else", "it depends on the configuration", "Fix the configuration");
     return;
   }
-  const places: ModelPlaces = { modelsHome: options.modelsHome, autoPull: options.autoPull };
   const progress = Deno.stderr.isTerminal() ? stderrProgress() : undefined;
   yield* await attempt("models", async () => {
-    const found = await checkModels(options, { places, working: (what) => progress?.step(what) });
+    const found = await checkModels(options, (what) => progress?.step(what));
     progress?.clear();
     return found;
   });
-  yield* await attempt("model store", () => checkStore(places));
-  yield* await attempt("context", () => checkContexts(options, places, machine.memoryBytes));
+  yield* await attempt("model store", () => checkStore(options));
+  yield* await attempt("context", () => checkContexts(options, machine.memoryBytes));
   const engine = await attempt("native library", () => checkEngine(options));
   yield* engine;
   yield* await attempt("chat template", () => {
-    if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options, places);
-    const findings = new Findings("chat template");
-    findings.warn("Skipped: it needs the native library", "Fix that, then run doctor again");
-    return findings.list;
+    if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options);
+    return skipped("chat template", "it needs the native library", "Fix that");
   });
   yield* await attempt("permissions", () => checkPermissions(options, { values, machine }));
   yield* await attempt("runtime directory", () => checkRuntimeDir(options));
@@ -102,22 +97,24 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   });
   yield* await attempt("sockets", () => checkSockets(options, holder));
   yield* await attempt("TCP ports", () => checkPorts(options, holder));
-  const { pullInto } = options.http;
+  const { modelsHome, logDir, http: { pullInto } } = options;
   if (pullInto !== undefined) {
     yield* await attempt("downloads over HTTP", () => checkHttpPull(pullInto, options.apiKey !== undefined));
   }
   yield* await attempt("remote backends", () => checkRemotes(options));
-  const folders = { ...(places.modelsHome === undefined ? {} : { models: places.modelsHome }), log: options.logDir };
-  yield* await attempt("disk space", () => checkDisks(folders));
-  const { modelsHome } = places;
+  yield* await attempt(
+    "disk space",
+    () => checkDisks({ ...modelsHome === undefined ? {} : { models: modelsHome }, log: logDir }),
+  );
   if (modelsHome !== undefined) {
-    yield* await attempt(
-      "room for downloads",
-      async () => checkRoom(modelsHome, await expectedDownloads(options, places)),
-    );
+    yield* await attempt("room for downloads", async () => checkRoom(modelsHome, await expectedDownloads(options)));
   }
   yield* await attempt("log folder", () => checkLogDir(options));
   yield* await attempt("admin", () => checkAdmin(options, holder));
+}
+
+function skipped(check: string, why: string, help: string): readonly Finding[] {
+  return [{ level: "warn", check, message: `Skipped: ${why}`, help: `${help}, then run doctor again` }];
 }
 
 /** The options a daemon would run with, and findings about them. */
@@ -147,10 +144,7 @@ async function resolveAll(values: SettingValues, machine: Machine): Promise<Reso
       ? "HOME is not set, so no file is read; defaults apply"
       : `There is no file at "${path}"; defaults apply`,
   );
-  return {
-    findings: findings.list,
-    ...(options === undefined ? {} : { options }),
-  };
+  return { findings: findings.list, ...options === undefined ? {} : { options } };
 }
 
 function checkPermissions(

@@ -2,8 +2,7 @@
  * Runs client commands from tasks in a child process with exactly the permissions their arguments, environment and
  * configuration file require. `$(…)` in a shell cannot pass such flags if a path contains a space.
  */
-import { loadConfig } from "../config/load.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { passPermissionSet } from "../monitor/permissions/permission_set.ts";
 import {
@@ -29,11 +28,7 @@ const RELAYED: readonly Deno.Signal[] = Deno.stdin.isTerminal()
   ? ["SIGTERM", "SIGHUP"]
   : ["SIGTERM", "SIGHUP", "SIGINT"];
 
-/**
- * Run a command in a child process.
- *
- * @throws {UsageError} If the command line is wrong.
- */
+/** @throws {UsageError} If the command line is wrong. */
 export async function runExactly(command: Command, args: readonly string[], machine: Machine): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -60,7 +55,7 @@ async function flagsOf(command: Command, args: readonly string[], machine: Machi
   const { values } = parseCommand(command, args, machine.env);
   const context = { ...permissionContext(values, machine.env), passSet: passPermissionSet };
   try {
-    const options = resolveOptions(values, machine, await loadConfig(values, machine.env));
+    const options = await readOptions(values, machine);
     if (command.name === "doctor") return doctorPermissionFlags(options, context);
     if (command.name === "http") return httpPermissionFlags(options, context);
     const [exact, more] = [clientPermissionFlags(options, context), FILES[command.name] ?? []];

@@ -47,7 +47,8 @@ export const generate: Command = {
     const { system, sampling } = readGeneration(flags);
     const [extras, images] = [v2Extras(flags), readImages(flags.lists.image ?? [])];
     const files = (flags.lists.file ?? []).map(readText);
-    const where = await target(flags, machine.env, extras === undefined && images.length === 0 ? "infer" : "v2");
+    const isPlain = extras === undefined && images.length === 0;
+    const where = await target(flags, machine.env, isPlain ? "infer" : "v2");
     const prompt = await readPrompt(flags.rest, files);
     const before = system === undefined ? [] : [{ role: "system" as const, content: system }];
     const output: Output = {
@@ -55,7 +56,6 @@ export const generate: Command = {
       printer: new AnswerPrinter({ raw: flags.booleans.has("raw") }),
       stats: flags.booleans.has("stats"),
     };
-    const isPlain = extras === undefined && images.length === 0;
     const content: Block[] = [
       ...images.map(({ id }): Block => ({ type: "image", attachmentId: id })),
       { type: "text", text: prompt },
@@ -85,12 +85,7 @@ function v2Extras(flags: ParsedFlags): V2Extras | undefined {
   const { schema: path, model } = flags.strings;
   const plain = { thinking: flags.booleans.has("thinking"), ...model === undefined ? {} : { model } };
   if (path === undefined) return plain.thinking || model !== undefined ? plain : undefined;
-  let schema: unknown;
-  try {
-    schema = JSON.parse(new TextDecoder().decode(readBytes(path)));
-  } catch (error) {
-    throw new UsageError(`Cannot read the schema "${path}": ${reasonOf(error)}`);
-  }
+  const schema: unknown = read("schema", path, (bytes) => JSON.parse(new TextDecoder().decode(bytes)));
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
     throw new UsageError(`Cannot use the schema "${path}": it must be a JSON object`);
   }
@@ -99,7 +94,7 @@ function v2Extras(flags: ParsedFlags): V2Extras | undefined {
 
 function readImages(paths: readonly string[]): Attachment[] {
   return paths.map((path, index) => {
-    const bytes = readImage(path);
+    const bytes = read("image", path, (bytes) => bytes);
     if (!formatOf(bytes.subarray(0, HEAD_BYTES))?.kinds.includes("image")) {
       throw new UsageError(`Cannot use "${path}": it is not an image of a known format, such as PNG, JPEG or WebP`);
     }
@@ -107,33 +102,26 @@ function readImages(paths: readonly string[]): Attachment[] {
   });
 }
 
-function readImage(path: string): Uint8Array<ArrayBuffer> {
-  try {
-    return readBytes(path);
-  } catch (error) {
-    throw new UsageError(`Cannot read the image "${path}": ${reasonOf(error)}`);
-  }
-}
-
 function readText(path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readBytes(path)).replace(/\n$/, "");
-  } catch (error) {
-    const reason = error instanceof TypeError ? "it is not a text in UTF-8; for an image use --image" : reasonOf(error);
-    throw new UsageError(`Cannot read the file "${path}": ${reason}`);
-  }
+  return read("file", path, (bytes) => new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\n$/, ""));
 }
 
-function readBytes(path: string): Uint8Array<ArrayBuffer> {
-  const { isDirectory, size } = Deno.statSync(path);
-  if (isDirectory) throw new Error("it is a folder");
-  if (size > MOST_FILE_BYTES) throw new Error(`it has ${size} bytes, at most ${MOST_FILE_BYTES} are allowed`);
-  return Deno.readFileSync(path);
+/** @throws {UsageError} If the file cannot be read, or is not what is wanted. */
+function read<T>(what: "file" | "image" | "schema", path: string, parse: (bytes: Uint8Array<ArrayBuffer>) => T): T {
+  try {
+    const { isDirectory, size } = Deno.statSync(path);
+    if (isDirectory) throw new Error("it is a folder");
+    if (size > MOST_FILE_BYTES) throw new Error(`it has ${size} bytes, at most ${MOST_FILE_BYTES} are allowed`);
+    return parse(Deno.readFileSync(path));
+  } catch (error) {
+    throw new UsageError(`Cannot read the ${what} "${path}": ${reasonOf(error)}`);
+  }
 }
 
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "this user may not read it";
+  if (error instanceof TypeError) return "it is not a text in UTF-8; for an image use --image";
   return errorText(error);
 }
 
@@ -161,12 +149,8 @@ async function printAnswer(
   try {
     for await (const event of whileAnswering(where, client.generate(request))) {
       clock.tick();
-      if (event.type === "text") await printer.text(event.text);
-      else if (event.type === "thinking") await printer.thinking(event.text);
-      else if (event.type === "done") {
-        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
-        if (stats) remark(statsOf(event, clock));
-      }
+      await printer.event(event);
+      if (event.type === "done" && stats) remark(statsOf(event, clock));
     }
   } catch (error) {
     await printer.breakOff();

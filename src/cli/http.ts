@@ -45,10 +45,6 @@ export const http: Command = {
 /**
  * Run the bridge in this process until a signal.
  *
- * @param args Flags of `inferd http`.
- * @param machine The machine.
- * @param start Starts its server.
- * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
  */
 export async function runHttp(args: readonly string[], machine: Machine, start: typeof startHttp): Promise<number> {
@@ -63,12 +59,8 @@ export async function runHttp(args: readonly string[], machine: Machine, start: 
   const { hostname, port } = listen.address;
   requireKey(hostname, apiKey !== undefined);
   const place = (surface: SurfaceName): Promise<Target> => target(flags, machine.env, surface);
-  const [infer, v2, embed, rerank] = await Promise.all([
-    place("infer"),
-    place("v2"),
-    place("embed"),
-    place("rerank"),
-  ]);
+  const [infer, v2] = [await place("infer"), await place("v2")];
+  const [embed, rerank] = [await place("embed"), await place("rerank")];
   const options: HttpOptions = {
     listen: listen.address,
     daemon: {

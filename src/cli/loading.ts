@@ -16,11 +16,7 @@ interface Place {
 /** How often a daemon that is not there yet is looked for. */
 const RETRY_MS = 200;
 
-/**
- * Wait for a daemon or its answer, and show what is loaded meanwhile.
- *
- * @param where Where it is, or will be.
- */
+/** Wait for a daemon or its answer, and show what is loaded meanwhile. */
 export async function whileLoading<T>(where: Place, wait: () => Promise<T>): Promise<T> {
   if (!isScreen(Deno.stderr) || where.infer?.tcp !== undefined) return await wait();
   const progress = stderrProgress();
@@ -35,12 +31,7 @@ export async function whileLoading<T>(where: Place, wait: () => Promise<T>): Pro
   }
 }
 
-/**
- * Iterate over an answer, and until it begins, show what is loaded.
- *
- * @param where The daemon.
- * @param answer Its events.
- */
+/** Iterate over an answer, and until it begins, show what is loaded. */
 export async function* whileAnswering<T>(where: Place, answer: AsyncIterable<T>): AsyncGenerator<T> {
   const events = answer[Symbol.asyncIterator]();
   try {

@@ -1,9 +1,8 @@
 /** `inferd logs`: prints the end of the daemon's log, and with `-f` follows it. */
 import { join } from "node:path";
-import { loadConfig } from "../config/load.ts";
 import { numberFlag } from "../config/flags.ts";
 import { LOG_FILE } from "../config/options.ts";
-import { resolveOptions } from "../config/resolve.ts";
+import { readOptions } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readable } from "./terminal/log_line.ts";
@@ -33,7 +32,7 @@ export const logs: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args.flatMap(longFlags), machine.env, 0);
     const lines = numberFlag(flags, "lines", { min: 0, max: 1_000_000, whole: true }) ?? DEFAULT_LINES;
-    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    const options = await readOptions(flags.values, machine);
     const path = join(options.logDir, LOG_FILE);
     const isJson = flags.booleans.has("json");
     const show: Show = async (texts) => {

@@ -3,9 +3,9 @@
  * line for `$(…)` in a shell.
  */
 import type { Env } from "../config/flags.ts";
-import { configPath, loadConfig } from "../config/load.ts";
+import { configPath } from "../config/load.ts";
 import { hasRelativePath } from "../config/merge.ts";
-import { huggingFace, resolveOptions } from "../config/resolve.ts";
+import { huggingFace, readOptions } from "../config/resolve.ts";
 import { environment, SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
 import { quoted } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
@@ -43,7 +43,7 @@ export const permissions: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 1);
-    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    const options = await readOptions(flags.values, machine);
     const context = permissionContext(flags.values, machine.env);
     const role = flags.rest[0];
     if (role === undefined) {

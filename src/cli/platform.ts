@@ -1,12 +1,7 @@
 /** Checks for unsupported platforms, before anything else. */
 import { UsageError } from "../config/setting/usage_error.ts";
 
-/**
- * Refuse platforms that cannot run a daemon.
- *
- * @param platform The platform as in `Deno.build.os`.
- * @throws {UsageError} On Windows.
- */
+/** @throws {UsageError} On Windows, where a daemon cannot run. */
 export function checkPlatform(platform: string): void {
   if (platform !== "windows") return;
   throw new UsageError(

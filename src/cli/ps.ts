@@ -61,13 +61,7 @@ export const ps: Command = {
 
 const HEAD = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING", "TOKENS/S", "UPTIME"];
 
-/**
- * Lay out models.
- *
- * @param rows The cells of each.
- * @param columns The width there is.
- * @returns Lines: a table, or where it would be too wide one line per cell.
- */
+/** @returns Lines: a table, or where it would be too wide one line per cell. */
 export function listOf(rows: readonly (readonly string[])[], columns: number): string[] {
   const lines = aligned([HEAD, ...rows]);
   if (Math.max(...lines.map(({ length }) => length)) <= columns) {

@@ -75,13 +75,7 @@ export const pull: Command = {
   },
 };
 
-/**
- * Complete a reference to a repository with the file to use; an exit code if there is none, which has been printed.
- *
- * @param word The reference.
- * @param access The credentials.
- * @param machine The machine, for its memory.
- */
+/** Complete a reference to a repository with the file to use; an exit code if there is none, which has been printed. */
 export async function withFileChosen(word: string, access: Access, machine: Machine): Promise<string | number> {
   const repository = parseRepository(word);
   if (repository === undefined) return word;

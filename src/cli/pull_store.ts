@@ -10,7 +10,6 @@ import { startPullWorker } from "../pulls/pull_worker.ts";
 /**
  * Start the worker that downloads, and keep none of its permissions.
  *
- * @param root The store.
  * @param machine For the variables of Hugging Face, and its memory.
  */
 export async function openPullStore(

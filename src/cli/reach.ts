@@ -152,14 +152,7 @@ const VERBS: Readonly<Record<SurfaceName, string>> = {
   rerank: "reranks",
 };
 
-/**
- * Refuse a model that the daemon does not have, before anything is asked of it.
- *
- * @param client A connection to it.
- * @param name The model, or a backend.
- * @param surface What it is for.
- * @throws {UsageError} If there is none of that name.
- */
+/** @throws {UsageError} If the daemon has no model or backend of that name for the surface. */
 export async function mustServe(client: Client, name: string, surface: SurfaceName): Promise<void> {
   let served;
   try {

@@ -4,8 +4,7 @@ import { connect, ConnectError, InferdError, SpawnError } from "@inferd/client";
 import { CLIENT_SETTINGS, SERVE_SETTINGS, type SettingName, SETTINGS } from "../config/schema.ts";
 import type { ParsedFlags } from "../config/flags.ts";
 import type { Setting } from "../config/setting/setting.ts";
-import { loadConfig } from "../config/load.ts";
-import { resolveOptions } from "../config/resolve.ts";
+import { readOptions } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { isModelFile } from "../config/setting/value_types.ts";
 import { monitorPermissionFlags } from "../monitor/permissions/permissions.ts";
@@ -142,7 +141,7 @@ async function startDaemon(model: string, where: Target, { context: { machine },
   });
   const args = ["serve", `--model=${model}`, ...passed];
   const values = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args.slice(1), machine.env, 0).values;
-  const options = resolveOptions(values, machine, await loadConfig(values, machine.env));
+  const options = await readOptions(values, machine);
   const permissions = monitorPermissionFlags(options, permissionContext(values, machine.env));
   const main = import.meta.resolve("../../main.ts");
   remark(`Starting a daemon with ${model}`);

@@ -13,8 +13,6 @@ export const REQUEST_EXITS: readonly string[] = [
  * Connect, make a request and report errors.
  *
  * @param where The daemon's addresses, and the model that is asked for.
- * @param request Makes the request and prints the answer.
- * @returns The exit code.
  * @throws {UnreachableError} If there is no daemon.
  * @throws {UsageError} If it does not have the model.
  */

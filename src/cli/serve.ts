@@ -3,8 +3,7 @@
  * them, starts the processes it orders, and waits for it to exit.
  */
 import { requireKeys } from "../config/exposure.ts";
-import { loadConfig } from "../config/load.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { childCommands } from "../monitor/child_commands.ts";
 import { daemonCommand } from "../monitor/daemon_command.ts";
@@ -45,10 +44,7 @@ export const serve: Command = {
 /**
  * Run the monitor in this process.
  *
- * @param args Flags of `serve`.
- * @param machine The machine.
  * @param how The daemon's main module, and in tests `PermissionContext.self`.
- * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
  */
 export async function runMonitor(args: readonly string[], machine: Machine, { program, ...how }: {
@@ -57,7 +53,7 @@ export async function runMonitor(args: readonly string[], machine: Machine, { pr
 }): Promise<number> {
   refuseDebugger();
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
-  const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  const options = await readOptions(flags.values, machine);
   requireKeys(options);
   const context = { ...permissionContext(flags.values, machine.env), passSet: passPermissionSet, ...how };
   const missing = missingMonitorFlags(options, context);

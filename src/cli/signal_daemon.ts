@@ -1,8 +1,7 @@
 /** Signals the running daemon: by its pid file, and only if it answers on its admin socket. */
 import type { Admin } from "@inferd/client";
-import { loadConfig } from "../config/load.ts";
 import { pidPathOf } from "../config/sockets.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import type { ParsedFlags } from "../config/flags.ts";
 import { errorText } from "../log/error_text.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
@@ -26,7 +25,7 @@ export interface RunningDaemon {
  * @throws {SignalError} If its pid file is unusable.
  */
 export async function runningDaemon(flags: ParsedFlags, machine: Machine): Promise<RunningDaemon> {
-  const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  const options = await readOptions(flags.values, machine);
   const admin = adminOf(await target(flags, machine.env));
   await admin.snapshot().catch((error: unknown) => {
     throw unreachable(error);

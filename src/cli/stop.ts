@@ -2,10 +2,9 @@
 import { dirname, join } from "node:path";
 import { ConnectError } from "@inferd/client";
 import { homeDirectory } from "../config/home.ts";
-import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { pidPathOf } from "../config/sockets.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { openHeld } from "../daemon/lock.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
@@ -22,7 +21,7 @@ export const stop: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
-    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    const options = await readOptions(flags.values, machine);
     if (flags.booleans.has("all")) return await stopAll(options, machine);
     const admin = adminOf(await target(flags, machine.env));
     try {

@@ -1,9 +1,8 @@
 /** Shared by commands for the model store: opening it, and mapping errors to exit codes. */
 import { abortable } from "@std/async";
 import type { ParsedFlags } from "../config/flags.ts";
-import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { NO_STORE } from "../config/home.ts";
 import type { SettingName } from "../config/schema.ts";
 import { didYouMean } from "../config/setting/closest.ts";
@@ -35,7 +34,7 @@ export interface OpenStore {
 
 /** @throws {UsageError} If the configuration is invalid. */
 export async function openStore(flags: ParsedFlags, machine: Machine): Promise<OpenStore> {
-  const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  const options = await readOptions(flags.values, machine);
   if (options.modelsHome === undefined) throw new UsageError(NO_STORE);
   return { store: new Store(options.modelsHome), options };
 }
@@ -79,14 +78,7 @@ export async function noSuchModel(name: string, store: Store): Promise<UsageErro
   );
 }
 
-/**
- * Do something with a model of the store.
- *
- * @param name Its name.
- * @param store The store.
- * @param work Does it.
- * @throws {UsageError} If there is no such model.
- */
+/** @throws {UsageError} If the store has no such model. */
 export async function withModel<T>(name: string, store: Store, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -97,12 +89,7 @@ export async function withModel<T>(name: string, store: Store, work: () => Promi
   }
 }
 
-/**
- * Create a prompt that asks whether a name may be moved to another model.
- *
- * @param progress Cleared before asking.
- * @returns The prompt; `undefined` without a terminal.
- */
+/** Asks whether a name may be moved to another model; `undefined` without a terminal. */
 export function askToReplace(
   progress: Progress,
   signal: AbortSignal,

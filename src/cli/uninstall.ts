@@ -6,9 +6,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bold, dim } from "@std/fmt/colors";
 import { homeDirectory } from "../config/home.ts";
-import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type Machine, readOptions } from "../config/resolve.ts";
 import { denoWords, quoted, typed } from "../config/setting/typed_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { serviceFile } from "./service.ts";
@@ -25,7 +24,7 @@ export const uninstall: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
-    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    const options = await readOptions(flags.values, machine);
     const found = traces(options, machine).filter(({ path }) => path === undefined || exists(path));
     if (flags.booleans.has("json")) {
       print(JSON.stringify(found.map(({ what, path, bytes, remove }) => {

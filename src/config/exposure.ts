@@ -3,12 +3,7 @@ import { isLoopback } from "@inferd/client/protocol";
 import type { DaemonOptions } from "./options.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/**
- * Refuse an address that other machines can reach if there is no key.
- *
- * @param hasKey Whether clients must present a key.
- * @throws {UsageError} If it is open to anybody.
- */
+/** @throws {UsageError} If other machines can reach the address, and there is no key. */
 export function requireKey(hostname: string, hasKey: boolean): void {
   if (hasKey || isLoopback(hostname)) return;
   throw new UsageError(

@@ -43,12 +43,7 @@ export interface ParsedFlags {
   readonly rest: readonly string[];
 }
 
-/**
- * Parse a command's flags and the environment.
- *
- * @param command Flags that the command accepts.
- * @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range.
- */
+/** @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range. */
 export function parseFlags(
   args: readonly string[],
   env: Env,
@@ -154,13 +149,7 @@ function shorten(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/**
- * A number flag of a command's own.
- *
- * @param flag Its name, without dashes.
- * @param range Allowed values; `whole` for integers, `above`: without the least one itself.
- * @throws {UsageError} If it is not a number or out of range.
- */
+/** @throws {UsageError} If it is not a number or out of range. */
 export function numberFlag(
   flags: ParsedFlags,
   flag: string,

@@ -11,11 +11,7 @@ export function homeDirectory(env: Env): string | undefined {
   return absolute("HOME", env) || undefined;
 }
 
-/**
- * Reject relative paths in the environment's folder variables.
- *
- * @throws {UsageError} If one is relative.
- */
+/** @throws {UsageError} If a folder variable is a relative path. */
 export function checkFolders(env: Env): void {
   for (const name of FOLDERS) absolute(name, env);
 }

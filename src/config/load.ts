@@ -1,11 +1,12 @@
 /** Reads configuration from disk: the configuration file, and API keys, which are never in it. */
 import { dirname, join, resolve } from "node:path";
+import { defined } from "../inference/objects.ts";
 import { errorText } from "../log/error_text.ts";
 import { readHuggingFaceToken } from "../models/transfer/access.ts";
 import type { Env } from "./flags.ts";
 import { homeDirectory } from "./home.ts";
 import type { ConfigFile } from "./file.ts";
-import type { DaemonOptions, HuggingFaceOptions } from "./options.ts";
+import type { DaemonOptions } from "./options.ts";
 import type { SettingValues } from "./schema.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
@@ -18,11 +19,7 @@ export interface LoadedConfig {
 
 const MOST_KEY_BYTES = 64 * 1024;
 
-/**
- * Path of the configuration file, whether or not it exists.
- *
- * @returns The path, and whether the file is required; `undefined` if no path is known.
- */
+/** Path of the file, whether or not it exists, and whether it must; `undefined` if no path is known. */
 export function configPath(values: SettingValues, env: Env): { path: string; required: boolean } | undefined {
   const home = homeDirectory(env);
   if (values.config !== undefined) return { path: resolve(values.config), required: true };
@@ -57,16 +54,12 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
   };
 }
 
-/**
- * Add the keys, which are kept in files or in variables that the operator names.
- *
- * @throws {UsageError} If a key is missing.
- */
+/** @throws {UsageError} If a key is missing: keys are in files, or in variables that the operator names. */
 export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
   const { apiKey, apiKeyFile, huggingFace } = options;
   return {
     ...options,
-    ...(huggingFace === undefined ? {} : { huggingFace: { ...huggingFace, ...withToken(env) } }),
+    ...(huggingFace && { huggingFace: { ...huggingFace, ...defined({ token: readHuggingFaceToken(env) }) } }),
     ...(apiKey !== undefined || apiKeyFile === undefined ? {} : { apiKey: readKey(apiKeyFile) }),
     backends: options.backends.map((backend) => {
       if (backend.kind !== "openai-compat" || backend.apiKeyEnv === undefined) return backend;
@@ -75,11 +68,6 @@ export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
       throw new UsageError(`Backend "${backend.name}" takes its key from ${backend.apiKeyEnv}, which is not set`);
     }),
   };
-}
-
-function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
-  const token = readHuggingFaceToken(env);
-  return token === undefined ? {} : { token };
 }
 
 /**
@@ -110,6 +98,16 @@ export function regularFileSize(path: string): number {
   const { isFile, size } = Deno.statSync(path);
   if (!isFile) throw new Error("it is not a regular file");
   return size;
+}
+
+/** Information of a path, without following links; `undefined` if nothing exists there. */
+export function look(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw error;
+  }
 }
 
 function reasonOf(error: unknown): string {

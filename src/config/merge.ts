@@ -4,11 +4,7 @@ import type { LoadedConfig } from "./load.ts";
 import { SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
 import type { Places, Setting, Settings } from "./setting/setting.ts";
 
-/**
- * Merge values with those of the configuration file.
- *
- * @returns The merged values, without the file's models and backends.
- */
+/** Merge values with those of the configuration file, without its models and backends. */
 export function withFile(
   given: SettingValues,
   config: LoadedConfig | undefined,
@@ -68,11 +64,7 @@ export function hasRelativePath(values: SettingValues, table: Settings = SETTING
   );
 }
 
-/**
- * Convert values back to flags, for a process with another working directory.
- *
- * @returns `--flag=value`, with absolute paths.
- */
+/** Convert values back to flags with absolute paths, for a process with another working directory. */
 export function settingFlags(values: SettingValues, table: Settings = SETTINGS): string[] {
   return Object.entries(values).flatMap(([name, value]) => {
     const setting = table[name];

@@ -7,7 +7,7 @@ import { modelsHome } from "../models/store/layout.ts";
 import { resolveBackends } from "./backends/backends.ts";
 import type { Env } from "./flags.ts";
 import { checkFolders, homeDirectory, NO_STORE } from "./home.ts";
-import type { LoadedConfig } from "./load.ts";
+import { loadConfig, type LoadedConfig } from "./load.ts";
 import { withDefaults, withFile } from "./merge.ts";
 import type { BackendConfig, DaemonOptions, HttpListen, Listen, SurfaceName } from "./options.ts";
 import { plainValues, SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
@@ -56,6 +56,11 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
   };
 }
 
+/** The same, with the configuration file that the values or the machine name. */
+export async function readOptions(given: SettingValues, machine: Machine): Promise<DaemonOptions> {
+  return resolveOptions(given, machine, await loadConfig(given, machine.env));
+}
+
 /** Merge all values, and determine the default folders. */
 export function settle(
   given: SettingValues,
@@ -89,7 +94,6 @@ function listen(values: SettledValues): DaemonOptions["listen"] {
 /**
  * Configuration of the HTTP bridge.
  *
- * @param values Settled values.
  * @returns Its address, origins and aliases, and the store it may download into.
  * @throws {UsageError} If the host is a name other than `localhost`, or there is no store to download into.
  */

@@ -22,11 +22,7 @@ export function daemonSockets(
   ];
 }
 
-/**
- * Check the length of a socket path.
- *
- * @returns The reason if it is too long.
- */
+/** Why a socket path is too long; `undefined` if it is not. */
 export function socketPathFault(path: string): string | undefined {
   const most = maxSocketPathBytes(Deno.build.os);
   const bytes = bytesOf(path);
@@ -37,11 +33,7 @@ export function bytesOf(path: string): number {
   return new TextEncoder().encode(path).length;
 }
 
-/**
- * Advice for a socket path that is too long.
- *
- * @param runtimeDir Default folder of sockets.
- */
+/** Advice for a socket path that is too long. */
 export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string): string {
   if (dirname(path) === runtimeDir) return `set XDG_RUNTIME_DIR to a shorter folder, or ${flag} to a shorter path`;
   const { infer, ...others } = SURFACES;

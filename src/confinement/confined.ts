@@ -13,13 +13,7 @@ const LOADED = "loaded";
 /** Present only in a worker. */
 const { postMessage }: { readonly postMessage?: (message: unknown) => void } = globalThis as object;
 
-/**
- * Compute the arguments that run a module.
- *
- * @param module Its URL.
- * @param args Its own arguments.
- * @param confined `permissions`: all it gets. `self`: arguments that run this program; none in an executable.
- */
+/** `permissions`: all that the module gets. `self`: arguments that run this program; none in an executable. */
 export function confinedArguments(module: string, args: readonly string[], { permissions, self }: {
   readonly permissions: Deno.PermissionOptionsObject;
   readonly self: readonly string[];
@@ -27,12 +21,7 @@ export function confinedArguments(module: string, args: readonly string[], { per
   return [...self, CONFINED_ARGUMENT, JSON.stringify(permissions), module, ...args];
 }
 
-/**
- * Run a module.
- *
- * @param words What {@linkcode confinedArguments} puts after {@linkcode CONFINED_ARGUMENT}.
- * @returns Its exit code.
- */
+/** Run a module, given what {@linkcode confinedArguments} puts after {@linkcode CONFINED_ARGUMENT}. */
 export function runConfined([permissions = "{}", module = "", ...args]: readonly string[]): Promise<number> {
   const worker = new Worker(module, { type: "module", deno: { permissions: JSON.parse(permissions) } });
   return new Promise((resolve) => {

@@ -85,11 +85,7 @@ export class Confiner {
     if (Deno.build.os !== "windows") Deno.dlopen(this.#path, COMMON).symbols.signal(SIGHUP, SIG_IGN);
   }
 
-  /**
-   * Terminate this process when its parent terminates, even while it computes.
-   *
-   * @returns Why that is not possible.
-   */
+  /** Terminate this process when its parent terminates, even while it computes. Returns why it failed. */
   dieWithParent(): Unconfined {
     if (Deno.build.os !== "linux") return `Not supported on ${Deno.build.os}`;
     const parent = Deno.ppid;
@@ -100,12 +96,7 @@ export class Confiner {
     return undefined;
   }
 
-  /**
-   * Restrict a loaded engine to computing.
-   *
-   * @param computes Compute device: accelerator drivers need more system calls than the CPU.
-   * @returns Why that is not possible.
-   */
+  /** Restrict a loaded engine to computing; accelerator drivers need more system calls. Returns why it failed. */
   leaveComputing(computes: "cpu" | "accelerator"): Unconfined {
     return this.#install(computes === "cpu" ? { left: "compute", pid: Deno.pid } : { left: "accelerator" });
   }

@@ -51,13 +51,7 @@ export type Confinement =
   /** Only what computing on the CPU needs. */
   | { readonly left: "compute"; readonly pid: number };
 
-/**
- * Generate the filter for a process.
- *
- * @param confinement System calls to allow.
- * @param arch Its architecture.
- * @returns `struct sock_filter[]`. Rejected calls fail with EPERM.
- */
+/** @returns `struct sock_filter[]`. Rejected calls fail with EPERM. */
 export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8Array<ArrayBuffer> {
   const program = new Program(arch);
   program.refuseOtherArchitectures();

@@ -10,6 +10,7 @@ import type { BackendConfig, DaemonOptions } from "../config/options.ts";
 import { regularFileSize } from "../config/load.ts";
 import type { Backend } from "../inference/backend.ts";
 import type { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { builtInModelPath, isBuiltIn } from "../models/built_in.ts";
 import { type FileIdentity, hashModelFile } from "../models/file/model_file.ts";
@@ -75,11 +76,7 @@ async function reading(backend: string, path: string, read: () => Promise<string
   try {
     return await read();
   } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : error instanceof Error
-      ? error.message
-      : String(error);
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : errorText(error);
     throw new Error(`Cannot read "${path}" of backend "${backend}": ${reason}`, { cause: error });
   }
 }

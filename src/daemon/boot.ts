@@ -9,6 +9,7 @@ import { AdminServer } from "../admin/server.ts";
 import { StatusBoard } from "../admin/status.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import type { Backend } from "../inference/backend.ts";
+import { defined } from "../inference/objects.ts";
 import { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
 import type { PackageFile } from "../libraries/packages.ts";
 import { DownloadLog } from "../log/download_log.ts";
@@ -105,8 +106,6 @@ export class DrainedError extends Error {
 /**
  * Start a daemon.
  *
- * @param options Its options.
- * @param parts Overrides.
  * @returns The daemon, as soon as its admin socket is bound; booting continues, see `ready`.
  * @throws {RuntimeDirError | LockError | BindError} If it cannot start; everything is cleaned up then.
  */
@@ -199,21 +198,11 @@ async function build(
   if (keepsHashes(options)) hashes.prepare();
   const start = startProcesses(options, parts, ground);
   const fetcher = new LibraryFetcher({
-    ...(start === undefined ? {} : { start }),
+    ...defined({ start, home: options.home, packages: parts.packages }),
     cacheDir: options.cacheDir ?? options.runtimeDir,
-    ...(options.home === undefined ? {} : { home: options.home }),
-    ...(parts.packages === undefined ? {} : { packages: parts.packages }),
   });
   const { create } = parts;
-  const make = {
-    ...(start === undefined ? {} : { start }),
-    log,
-    onPhase,
-    fetcher,
-    hashes,
-    loaded: new LoadedModels(),
-    ...(create === undefined ? {} : { create }),
-  };
+  const make = { ...defined({ start, create }), log, onPhase, fetcher, hashes, loaded: new LoadedModels() };
   const members = parts.backends === undefined
     ? await makeMembers(options.backends, { ...make, options, signal })
     : membersOf(parts.backends, options);
@@ -223,8 +212,7 @@ async function build(
     members,
     hashes,
     onPhase,
-    ...(parts.now === undefined ? {} : { now: parts.now }),
-    ...(parts.downLimitMs === undefined ? {} : { downLimitMs: parts.downLimitMs }),
+    ...defined({ now: parts.now, downLimitMs: parts.downLimitMs }),
   });
   return { serving, make };
 }

@@ -1,4 +1,5 @@
 /** One daemon per lock file: the lock and the pid file next to it. Owns both files, not their folder. */
+import { look } from "../config/load.ts";
 import { pidPathOf } from "../config/sockets.ts";
 import { errorText } from "../log/error_text.ts";
 
@@ -108,14 +109,5 @@ function writePid(path: string, pid: number): void {
     }
   } catch (error) {
     throw new LockError(`Cannot write "${path}": ${errorText(error)}`, { cause: error });
-  }
-}
-
-function look(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-    throw error;
   }
 }

@@ -149,7 +149,6 @@ export class Serving {
    * Switch to these backends and options.
    *
    * @param members In order of priority; all ready.
-   * @param options The new options; sockets stay as they are.
    * @param cut Cancels remaining requests of the replaced backends.
    * @returns Resolves when the replaced backends are gone; the new ones answer before that.
    */

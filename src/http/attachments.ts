@@ -9,7 +9,6 @@ export class MediaCollector {
     return this.#attachments.length === 0 ? undefined : this.#attachments;
   }
 
-  /** @param base64 The encoded bytes. */
   add(kind: Attachment["kind"], mime: string, base64: string): MediaBlock {
     const id = `media-${this.#attachments.length + 1}`;
     this.#attachments.push({ id, kind, mime, bytes: base64 });

@@ -7,7 +7,7 @@ import type {
   EmbedOptions,
   EmbedResult,
   GenerateV2Fields,
-  GenerationV2Event,
+  GenerationEvent,
   RerankOptions,
   RerankResult,
 } from "@inferd/client";
@@ -44,7 +44,7 @@ export class Bridge {
    *
    * @throws The errors of the client library.
    */
-  generate(job: GenerationJob): AsyncGenerator<GenerationV2Event> {
+  generate(job: GenerationJob): AsyncGenerator<GenerationEvent> {
     // The first event may be pulled outside of the handler, where the trace context is lost.
     return this.#generate(job, traceParent());
   }
@@ -52,7 +52,7 @@ export class Bridge {
   async *#generate(
     { api, model, request, signal }: GenerationJob,
     parent: TraceParent,
-  ): AsyncGenerator<GenerationV2Event> {
+  ): AsyncGenerator<GenerationEvent> {
     using record = this.#begin({ api, surface: "v2", model: model.name }, parent, request);
     const client = await this.link.client("v2");
     const thinking = request.thinking ?? false;
@@ -78,11 +78,8 @@ export class Bridge {
     { api, model, ...options }: Omit<EmbedOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<EmbedResult> {
     const kind = { api, surface: "embed", model: model.name } as const;
-    return await this.#retrieve(
-      kind,
-      options.signal,
-      (client) => client.embed(input, { ...options, model: model.name }),
-    );
+    const asked = { ...options, model: model.name };
+    return await this.#retrieve(kind, options.signal, (client) => client.embed(input, asked));
   }
 
   /**
@@ -96,11 +93,8 @@ export class Bridge {
     { api, model, ...options }: Omit<RerankOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<RerankResult> {
     const kind = { api, surface: "rerank", model: model.name } as const;
-    return await this.#retrieve(
-      kind,
-      options.signal,
-      (client) => client.rerank(query, documents, { ...options, model: model.name }),
-    );
+    const asked = { ...options, model: model.name };
+    return await this.#retrieve(kind, options.signal, (client) => client.rerank(query, documents, asked));
   }
 
   async #retrieve<Result extends EmbedResult | RerankResult>(

@@ -2,7 +2,7 @@
  * Tool call ids in the format of each API. The daemon's ids (`tc-1`) are unique only within the conversation it is
  * sent; clients drop old turns and merge conversations, so theirs must be globally unique.
  */
-import type { GenerationV2Event } from "@inferd/client";
+import type { GenerationEvent } from "@inferd/client";
 import type { RequestKind } from "./request_record.ts";
 
 /** Id prefixes, by which clients recognise the API. */
@@ -20,13 +20,12 @@ export class CallIds {
   readonly #prefix: string;
   readonly #ids = new Map<string, string>();
 
-  /** @param api The API whose format they have. */
   constructor(api: RequestKind["api"]) {
     this.#prefix = PREFIXES[api];
   }
 
   /** Replace the ids in an event; the same call gets the same id in all events. */
-  rename<Event extends GenerationV2Event>(event: Event): Event {
+  rename<Event extends GenerationEvent>(event: Event): Event {
     if (event.type === "tool_use") return { ...event, toolCallId: this.#idOf(event.toolCallId) };
     if (event.type !== "done" || event.toolCalls.length === 0) return event;
     const toolCalls = event.toolCalls.map((call) => ({ ...call, toolCallId: this.#idOf(call.toolCallId) }));

@@ -5,7 +5,6 @@
 import {
   type Admin,
   admin,
-  type AdminEvent,
   type AdminSnapshot,
   type Capabilities,
   type Client,
@@ -98,12 +97,7 @@ export class DaemonLink implements AsyncDisposable {
 
   /** @throws {ConnectError | TimeoutError} If the daemon does not run. */
   snapshot(): Promise<AdminSnapshot> {
-    return admin(this.#place.admin).snapshot({ signal: this.#closing.signal });
-  }
-
-  /** Follow the daemon's events from now on. */
-  watch(signal: AbortSignal): AsyncIterable<AdminEvent> {
-    return admin(this.#place.admin).watch({ signal });
+    return this.admin.snapshot({ signal: this.#closing.signal });
   }
 
   /** The backends' capabilities, in configured order. */
@@ -158,7 +152,7 @@ export class DaemonLink implements AsyncDisposable {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        for await (const event of admin(this.#place.admin).watch({ signal })) {
+        for await (const event of this.admin.watch({ signal })) {
           if (event.status === "capabilities") {
             this.#capabilities.set(event.backend, event);
           } else if (

@@ -51,11 +51,7 @@ export class Gatherer implements UnderlyingDefaultSource<Uint8Array> {
   #roomy: (() => void) | undefined;
   #left = false;
 
-  /**
-   * @param pieces The text after its first piece.
-   * @param first The first piece.
-   * @param onError The last piece of a stream that failed.
-   */
+  /** @param onError The last piece of a stream that failed. */
   constructor(
     pieces: AsyncGenerator<string>,
     first: IteratorResult<string>,

@@ -124,11 +124,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /**
-   * Format all metrics in Prometheus' text format.
-   *
-   * @param daemon The daemon's state; undefined if it does not run.
-   */
+  /** All metrics in Prometheus' text format; `daemon` is undefined if it does not run. */
   text(daemon: AdminSnapshot | undefined): Promise<string> {
     const { up, state, breaker, engineMemory, slots, context, active, waiting, depth, memory } = this.#gauges;
     memory.set(Deno.memoryUsage().rss);

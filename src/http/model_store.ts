@@ -36,10 +36,6 @@ export interface ModelStore extends Disposable {
    */
   pull(reference: string, signal: AbortSignal): AsyncGenerator<PullLine>;
 
-  /**
-   * List all complete models.
-   *
-   * @throws {ApiError} If the store cannot be read.
-   */
+  /** @throws {ApiError} If the store cannot be read. */
   list(): Promise<readonly ListedModel[]>;
 }

@@ -1,5 +1,5 @@
 /** Progress of a request as reported to metrics and tracing. Holds no request content. */
-import type { GenerationV2Result, Usage } from "@inferd/client";
+import type { GenerationResult, Usage } from "@inferd/client";
 import { toApiError } from "./api_error.ts";
 
 export interface RequestKind {
@@ -8,7 +8,7 @@ export interface RequestKind {
   readonly model: string;
 }
 
-export interface RequestResult extends Partial<Pick<GenerationV2Result, "timings" | "stopReason">> {
+export interface RequestResult extends Partial<Pick<GenerationResult, "timings" | "stopReason">> {
   readonly usage: Usage;
 }
 
@@ -20,11 +20,7 @@ export interface RequestRecord extends Disposable {
   failed(error: unknown, signal: AbortSignal | undefined): void;
 }
 
-/**
- * Classify a failure in one word.
- *
- * @param signal The client's signal; if it fired, the client disconnected.
- */
+/** A failure in one word; if the client's signal fired, it disconnected. */
 export function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {
   return signal?.aborted ? "cancelled" : toApiError(error).code ?? "internal";
 }

@@ -44,7 +44,6 @@ export function traceParent(): TraceParent {
   return context.active();
 }
 
-/** @param request Its sampling settings, if any. */
 export function beginSpan(
   { api, surface, model }: RequestKind,
   parent: TraceParent,

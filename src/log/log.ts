@@ -63,11 +63,7 @@ export interface OpenLog extends ActivityLog, AsyncDisposable {
   setLevel(level: LogLevel): void;
 }
 
-/**
- * Open the activity log, for the component `daemon`.
- *
- * @returns The log; disposal flushes it.
- */
+/** Open the log, for the component `daemon`; disposal flushes it. */
 export function openActivityLog(options: ActivityLogOptions): OpenLog {
   const file = new RotatingFile({
     dir: options.dir,

@@ -92,11 +92,7 @@ export function redactText(text: string): string {
   return PATTERNS.reduce((left, { kind, find }) => left.replace(find, `$1[REDACTED:${kind}]`), text);
 }
 
-/**
- * Serialise a record without secrets. Long texts are truncated.
- *
- * @param record Any value for `JSON.stringify`; may contain big integers.
- */
+/** Serialise a record, which may have big integers, without secrets. Long texts are truncated. */
 export function redactedJson(record: object): string {
   return JSON.stringify(record, redactEntry);
 }

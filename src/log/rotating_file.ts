@@ -134,9 +134,7 @@ export class RotatingFile implements AsyncDisposable {
     const first = this.#retryAt === undefined;
     this.#retryAt = performance.now() + (this.#options.retryMs ?? RETRY_MS);
     this.#close();
-    if (!first) return;
-    const reason = reasonOf(error);
-    this.#options.onStopped(`Cannot write "${this.#path}": ${reason}`);
+    if (first) this.#options.onStopped(`Cannot write "${this.#path}": ${reasonOf(error)}`);
   }
 
   #resumed([first]: readonly Entry[]): void {

@@ -10,12 +10,7 @@ export interface TextRecord {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/**
- * Format a record as one line, without its fields that are null.
- *
- * @param record The record.
- * @param colours Whether to use colours.
- */
+/** Format a record as one line, without its fields that are null. */
 export function toText({ time, level, msg, fields }: TextRecord, colours: boolean): string {
   const paint = (style: (text: string) => string, text: string): string => colours ? style(text) : text;
   const levelStyle = level === "error" ? red : level === "warn" ? yellow : dim;

@@ -10,14 +10,7 @@ import { httpCommand } from "./http_command.ts";
 import { passPermissionSet } from "./permissions/permission_set.ts";
 import type { PermissionContext } from "./permissions/permissions.ts";
 
-/**
- * Compute the start command of every child process that the daemon may order.
- *
- * @param options Options the daemon will resolve.
- * @param values Values from the command line and the environment.
- * @param from Further inputs for permissions, the daemon's environment and this process's environment.
- * @returns The commands; reloading the configuration does not change them.
- */
+/** The start command of every child process; reloading the configuration does not change them. */
 export function childCommands(
   options: DaemonOptions,
   values: SettingValues,

@@ -3,7 +3,8 @@
  * daemon runs.
  */
 import { type ChildKind, MOST_ORDER_BYTES, parseOrder, type Report } from "../processes/orders.ts";
-import { readStderr } from "../processes/process.ts";
+import { errorText } from "../log/error_text.ts";
+import { readStderr, signalChild } from "../processes/process.ts";
 import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 
 /** Command of a child process. */
@@ -40,21 +41,13 @@ export class Children {
   readonly #running = new Map<number, Running>();
   readonly #ends = new Set<Promise<void>>();
 
-  /**
-   * @param commands Commands that can be started.
-   * @param tell Sends a report to the daemon; never rejects.
-   */
+  /** @param tell Sends a report to the daemon; never rejects. */
   constructor(commands: ChildCommands, tell: (report: Report) => Promise<void>) {
     this.#commands = commands;
     this.#tell = tell;
   }
 
-  /**
-   * Execute the daemon's orders until its stdout ends.
-   *
-   * @param input Its stdout.
-   * @throws {OrderError} If a line is not an order.
-   */
+  /** @throws {OrderError} If a line is not an order. */
   async obey(input: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     const assembler = new LineAssembler(MOST_ORDER_BYTES);
     for await (const bytes of input) {
@@ -65,7 +58,7 @@ export class Children {
 
   /** Kill all children and wait for them to exit. */
   async killAll(): Promise<void> {
-    for (const { child } of this.#running.values()) signal(child, "SIGKILL");
+    for (const { child } of this.#running.values()) signalChild(child, "SIGKILL");
     await Promise.all(this.#ends);
   }
 
@@ -77,7 +70,7 @@ export class Children {
     if (word === "kill" || word === "end") {
       // It may have exited before the order arrived.
       if (running === undefined) return;
-      signal(running.child, word === "kill" ? "SIGKILL" : "SIGTERM");
+      signalChild(running.child, word === "kill" ? "SIGKILL" : "SIGTERM");
       if (word === "end") void closeInput(running);
       return;
     }
@@ -109,7 +102,7 @@ export class Children {
         stderr: prints === "own" ? "inherit" : "piped",
       }).spawn();
     } catch (error) {
-      const failure = error instanceof Error ? error.message : String(error);
+      const failure = errorText(error);
       const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
       void this.#tell({ number, failure, ...(code === undefined ? {} : { error: code }) });
       return;
@@ -136,13 +129,4 @@ export class Children {
 
 async function closeInput({ child, prints }: Running): Promise<void> {
   if (prints === "own") await child.stdin.close().catch(() => {});
-}
-
-function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
-  try {
-    child.kill(name);
-  } catch (error) {
-    // It exited just now.
-    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

@@ -1,5 +1,5 @@
 /** Command line and environment of the daemon, as `serve` starts it. */
-import type { Env } from "../config/flags.ts";
+import { type Env, givenVariables } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { moduleArguments } from "./module_arguments.ts";
 import { daemonNeeds } from "./permissions/daemon_needs.ts";
@@ -13,15 +13,7 @@ export interface ProcessCommand {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/**
- * Compute the daemon's start command.
- *
- * @param options Options the daemon will resolve from the same flags, environment and file.
- * @param args Flags of `serve`, unchanged.
- * @param from Further inputs for permissions, this process's environment, and the program.
- * @returns The command.
- * @throws {UsageError} If a permission that the daemon needs cannot be passed to it.
- */
+/** @throws {UsageError} If a permission that the daemon needs cannot be passed to it. */
 export function daemonCommand(
   options: DaemonOptions,
   args: readonly string[],
@@ -35,13 +27,8 @@ export function daemonCommand(
   return {
     command: context.execPath,
     args: moduleArguments(program, args, { needs: daemonNeeds(options, context), context }),
-    env: Object.fromEntries(
-      daemonEnvironment(options, context)
-        // LD_* variables make any program run arbitrary code; passing them on takes unrestricted `--allow-run`, which
-        // the daemon lacks.
-        .filter((name) => !name.startsWith("LD_"))
-        .map((name) => [name, env(name)] as const)
-        .filter((entry): entry is [string, string] => entry[1] !== undefined),
-    ),
+    // LD_* variables make any program run arbitrary code; passing them on takes unrestricted `--allow-run`, which the
+    // daemon lacks.
+    env: givenVariables(env, daemonEnvironment(options, context).filter((name) => !name.startsWith("LD_"))),
   };
 }

@@ -3,6 +3,7 @@
  * restarts it. Reads nothing from clients, and once the daemon runs keeps only the permission to start what the daemon
  * orders.
  */
+import { signalChild } from "../processes/process.ts";
 import { IdleMemory } from "../server/idle_memory.ts";
 import { type ChildCommands, Children, OrderError } from "./children.ts";
 import type { ProcessCommand } from "./daemon_command.ts";
@@ -10,35 +11,15 @@ import type { ProcessCommand } from "./daemon_command.ts";
 /** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** Signal numbers, for shell-style exit codes; identical on Linux and macOS except SIGBUS. */
-const SIGNAL_NUMBERS: Readonly<Partial<Record<Deno.Signal, number>>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGILL: 4,
-  SIGTRAP: 5,
-  SIGABRT: 6,
-  SIGFPE: 8,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGTERM: 15,
-};
-
 /** How the daemon ended. */
 export interface DaemonEnd {
-  /** Exit code for this process. */
+  /** Exit code for this process: of a signal, 128 and its number, as in a shell. */
   readonly code: number;
   /** Failure that the daemon could not report itself. */
   readonly failure?: string;
 }
 
-/**
- * Start the daemon, wait for it to exit, then kill its child processes.
- *
- * @param command The daemon's start command.
- * @param commands Start commands of the child processes it may order.
- * @returns How it ended.
- */
+/** Start the daemon, wait for it to exit, then kill its child processes. */
 export async function superviseDaemon(
   { command, args, env }: ProcessCommand,
   commands: ChildCommands = {},
@@ -71,7 +52,7 @@ export async function superviseDaemon(
     // configuration.
     const isClosed = signal === "SIGHUP" && hadTerminal && !Deno.stdin.isTerminal();
     if (isClosed || signal !== "SIGHUP") asked.add(isClosed ? "SIGTERM" : signal);
-    tell(child, isClosed ? "SIGTERM" : signal);
+    signalChild(child, isClosed ? "SIGTERM" : signal);
   }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
   dropPermissions();
@@ -79,17 +60,16 @@ export async function superviseDaemon(
   let failure: string | undefined;
   const obeyed = children.obey(child.stdout).catch((error: unknown) => {
     failure = error instanceof OrderError ? error.message : `Cannot read the daemon's orders: ${error}`;
-    tell(child, "SIGKILL");
+    signalChild(child, "SIGKILL");
   });
   try {
     const { code, signal } = await child.status;
     await obeyed;
     if (failure !== undefined) return { code: 1, failure };
     if (signal === null) return { code };
-    const sent = SIGNAL_NUMBERS[signal];
     // It was still starting and had no signal handler, so there was nothing to drain.
     if (asked.has(signal)) return { code: 0 };
-    return { code: sent === undefined ? code : 128 + sent, failure: `The daemon was ended by ${signal}` };
+    return { code, failure: `The daemon was ended by ${signal}` };
   } finally {
     for (const [signal, relay] of relays) Deno.removeSignalListener(signal, relay);
     await children.killAll();
@@ -101,13 +81,5 @@ export async function superviseDaemon(
 function dropPermissions(): void {
   for (const name of ["read", "write", "net", "ffi", "sys", "env"] as const) {
     Deno.permissions.revokeSync({ name });
-  }
-}
-
-function tell(child: Deno.ChildProcess, signal: Deno.Signal): void {
-  try {
-    child.kill(signal);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // It has exited already.
   }
 }

@@ -12,14 +12,7 @@ import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 /** Flag of `inferd http`: exit at EOF on stdin, and so together with the parent process. */
 export const UNTIL_EOF_FLAG = "until-eof";
 
-/**
- * Compute the bridge's start command. The API key is not an argument, because any local user can read those.
- *
- * @param options The daemon's options.
- * @param values Values from the command line and the environment.
- * @param from Further inputs for permissions, and this process's environment.
- * @returns The command.
- */
+/** The API key is not an argument, because any local user can read those. */
 export function httpCommand(options: DaemonOptions, values: SettingValues, { context, env }: {
   readonly context: PermissionContext;
   readonly env: Env;

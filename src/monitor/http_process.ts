@@ -5,7 +5,7 @@
  */
 import { delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
-import type { MonitorLink } from "../processes/monitor_link.ts";
+import type { Child } from "../processes/monitor_link.ts";
 
 /** Restart delay in milliseconds; doubles up to the limit. */
 const FIRST_DELAY_MS = 1000;
@@ -18,22 +18,7 @@ const SETTLED_MS = 60_000;
 const END_MS = 12_000;
 
 /** A running bridge. */
-export interface Bridge {
-  readonly pid: Promise<number>;
-  readonly exited: Promise<{ readonly code: number; readonly notStarted?: Error }>;
-  /** Ask it to exit. */
-  end(): void;
-  kill(): void;
-}
-
-/** Bridges started by the monitor. */
-export function monitoredBridges(link: MonitorLink): () => Bridge {
-  return () => {
-    // Its output goes where the monitor's goes.
-    const child = link.start("http", link.nextNumber(), () => {});
-    return { pid: child.started, exited: child.exited, end: () => child.end(), kill: () => child.kill() };
-  };
-}
+export type Bridge = Omit<Child, "number">;
 
 /** Dependencies and overrides. */
 export interface HttpProcessOptions {
@@ -51,10 +36,6 @@ export class HttpProcess implements AsyncDisposable {
   readonly #ended: Promise<void>;
   #bridge: Bridge | undefined;
 
-  /**
-   * @param startBridge Starts one.
-   * @param options Dependencies and overrides.
-   */
   constructor(startBridge: () => Bridge, { log, firstDelayMs = FIRST_DELAY_MS }: HttpProcessOptions) {
     this.#startBridge = startBridge;
     this.#log = log.for("http");
@@ -77,7 +58,7 @@ export class HttpProcess implements AsyncDisposable {
 
   #start(): Bridge {
     const bridge = this.#startBridge();
-    void bridge.pid.then((pid) => this.#log.info("http_started", { pid }));
+    void bridge.started.then((pid) => this.#log.info("http_started", { pid }));
     return bridge;
   }
 

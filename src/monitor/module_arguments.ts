@@ -3,15 +3,7 @@ import { confinedArguments } from "../confinement/confined.ts";
 import { lists, type Need } from "./permissions/need.ts";
 import { express, type PermissionContext } from "./permissions/permissions.ts";
 
-/**
- * Compute the arguments that run a module.
- *
- * @param module Its URL.
- * @param args Its own arguments.
- * @param permitted Its permissions, and how to express them; `deno`: further flags of `deno run`.
- * @returns Arguments of `PermissionContext.execPath`.
- * @throws {UsageError} If Deno's flags are used and cannot express a permission.
- */
+/** @throws {UsageError} If Deno's flags are used and cannot express a permission. */
 export function moduleArguments(module: string, args: readonly string[], { needs, context, deno = [] }: {
   readonly needs: readonly Need[];
   readonly context: Pick<PermissionContext, "self" | "passSet">;

@@ -50,12 +50,7 @@ export class MonitorLink {
     return ++this.#lastNumber;
   }
 
-  /**
-   * Start a process.
-   *
-   * @param number From {@linkcode nextNumber}.
-   * @param onStderr Called with each line of its stderr.
-   */
+  /** Start a process, with a number from {@linkcode nextNumber}. */
   start(kind: ChildKind, number: number, onStderr: (line: string) => void): Child {
     const running: Running = { started: Promise.withResolvers(), exited: Promise.withResolvers(), onStderr };
     this.#running.set(number, running);

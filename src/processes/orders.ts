@@ -27,12 +27,7 @@ export const MOST_ORDER_BYTES = 32;
 
 const ORDER = /^(engine|libraries|chat_formats|http|end|kill) ([1-9][0-9]{0,14})$/;
 
-/**
- * Parse an order.
- *
- * @param line The line without its newline.
- * @returns Undefined if it is not an order.
- */
+/** @returns Undefined if the line is not an order. */
 export function parseOrder(line: string): Order | undefined {
   const [, word, number] = ORDER.exec(line) ?? [];
   return word === undefined ? undefined : { word: word as Order["word"], number: Number(number) };

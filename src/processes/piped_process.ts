@@ -7,6 +7,7 @@ import {
   type ProcessListener,
   readMessages,
   readStderr,
+  signalChild,
   toLine,
 } from "./process.ts";
 
@@ -17,11 +18,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   #killedFor: string | undefined;
 
-  /**
-   * Start it.
-   *
-   * @throws {Error} If the process cannot be started.
-   */
+  /** @throws {Error} If the process cannot be started. */
   constructor(command: EngineCommand, listener: ProcessListener<In>) {
     this.#child = new Deno.Command(command.command, {
       args: [...command.args],
@@ -47,21 +44,12 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
 
   kill(reason: string): void {
     this.#killedFor ??= reason;
-    this.#kill();
+    signalChild(this.#child, "SIGKILL");
   }
 
   async close(graceMs: number): Promise<void> {
     this.#stdin.close().catch(() => {});
     await exitWithin(this, graceMs);
-  }
-
-  #kill(): void {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch (error) {
-      // It exited just now.
-      if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
-    }
   }
 
   async #watch(listener: ProcessListener<In>): Promise<ProcessExit> {
@@ -87,7 +75,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
       this.kill("It said something that is no message");
     }
     // A process that closed its stdout but still runs is useless. Killing one that is exiting has no effect.
-    this.#kill();
+    signalChild(this.#child, "SIGKILL");
     await reader.cancel().catch(() => {});
   }
 }

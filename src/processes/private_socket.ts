@@ -57,7 +57,6 @@ export class PrivateSocket implements Disposable {
   /**
    * Expect a process. Dispose of the result once it has connected, or will not.
    *
-   * @param pid Its process id, once known.
    * @returns Resolves when the process can connect.
    * @throws {BindError} If the socket cannot be bound.
    */

@@ -54,6 +54,15 @@ export async function exitWithin(process: Pick<JsonProcess<never>, "exited" | "k
   }
 }
 
+/** Send a child process a signal, unless it exited just now. */
+export function signalChild(child: Deno.ChildProcess, name: Deno.Signal): void {
+  try {
+    child.kill(name);
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 const encoder = new TextEncoder();
 
 export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
@@ -64,7 +73,6 @@ export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
  * Deliver messages until the end of the stream. Hot path: one read per step.
  *
  * @param read Reads what is available into the given buffer; undefined at the end.
- * @param onMessage Called with each message.
  * @param maxBytes Maximum length of a message in bytes; default: {@linkcode MOST_MESSAGE_BYTES}.
  * @throws {Error} If a line is not a message: a lost message would leave a request waiting forever.
  */
@@ -84,11 +92,7 @@ export async function readMessages<In>(
   }
 }
 
-/**
- * Deliver a process's stderr line by line until its end. Never rejects.
- *
- * @param onLine Called with each line, truncated if very long; awaited.
- */
+/** Deliver a process's stderr line by line, very long ones truncated, until its end. Never rejects. */
 export async function readStderr(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   onLine: (line: string) => void | Promise<void>,

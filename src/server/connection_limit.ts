@@ -18,7 +18,6 @@ export class ConnectionLimit {
   #unrecorded = 0;
   #recordedAt = -Infinity;
 
-  /** @param total How many may be open. */
   constructor(total: number, log: ActivityLog) {
     this.#total = total;
     this.#log = log;

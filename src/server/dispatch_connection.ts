@@ -89,11 +89,7 @@ export class DispatchConnection extends BaseConnection {
     if (error instanceof BadFrameError) {
       log.limited(callerName).debug("dispatch_frame_refused", { peer: peerName, reason: error.message });
     } else if (this.signal.aborted) {
-      const { reason } = this.signal;
-      log.info("dispatch_cancelled", {
-        peer: peerName,
-        reason: errorText(reason),
-      });
+      log.info("dispatch_cancelled", { peer: peerName, reason: errorText(this.signal.reason) });
     } else {
       super.failed(error);
     }

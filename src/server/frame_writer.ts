@@ -49,11 +49,7 @@ export class FrameWriter {
     this.#encode = options.encode ?? encodeText;
   }
 
-  /**
-   * Queue a frame; after `close` it is dropped.
-   *
-   * @returns A promise to wait for before the next frame, where too much is unsent.
-   */
+  /** Queue a frame; after `close` it is dropped. Where too much is unsent, wait for the promise before the next. */
   send(frame: string): Promise<void> | undefined {
     if (this.#closed) return undefined;
     this.#queued += frame;

@@ -17,8 +17,7 @@ export function groupId(group: string): number {
   try {
     text = Deno.readTextFileSync("/etc/group");
   } catch (error) {
-    const reason = errorText(error);
-    throw new GroupError(`the group "${group}" cannot be looked up: ${reason}`, { cause: error });
+    throw new GroupError(`the group "${group}" cannot be looked up: ${errorText(error)}`, { cause: error });
   }
   const gid = text.split("\n").map((line) => line.split(":")).find(([name]) => name === group)?.[2];
   if (gid === undefined) throw new GroupError(`there is no group "${group}"`);
@@ -39,12 +38,7 @@ export function closedFolder(path: string, gid: number): string | undefined {
   }
 }
 
-/**
- * Sockets that belong to a group but are not reachable for it.
- *
- * @param group The group; absent: no sockets have one.
- * @returns The sockets, by the folder that is not accessible to it.
- */
+/** Sockets that their group cannot reach, by the folder that it may not enter. */
 export function socketsBehindClosedFolders(
   group: string | undefined,
   listen: readonly { readonly socket: string }[],

@@ -81,12 +81,7 @@ export class InferenceServer extends SocketServer {
     this.#settings = settings;
   }
 
-  /**
-   * Serve connections that are accepted from now on with other settings.
-   *
-   * @param apiKey What TCP clients must present; absent: nothing.
-   * @param idleMs As in `InferenceServerOptions`.
-   */
+  /** Serve connections that are accepted from now on with other settings, as in `InferenceServerOptions`. */
   configure({ apiKey, idleMs }: { readonly apiKey?: string; readonly idleMs?: number }): void {
     const settings = this.#settings;
     if (apiKey !== settings.apiKey) {
@@ -97,12 +92,7 @@ export class InferenceServer extends SocketServer {
   }
 }
 
-/**
- * Where surfaces listen, with the ports that the system chose.
- *
- * @param listen Where they were to listen.
- * @param servers Their servers, in the order of `names`.
- */
+/** Where surfaces listen, with the ports that the system chose; `servers` are in the order of `names`. */
 export function withPorts(
   listen: Readonly<Record<SurfaceName, Listen>>,
   names: readonly SurfaceName[],

@@ -18,7 +18,6 @@ export class OversizedFrameError extends BadFrameError {
 /**
  * Read one frame; what comes after it is not read.
  *
- * @param maxBytes Maximum length.
  * @param onBytes Told how many bytes are held, after each part; what it returns is waited for before more is read.
  * @returns Its bytes, in order.
  * @throws {BadFrameError} If there is none.

@@ -72,11 +72,7 @@ export async function bindUnix(
   return listener;
 }
 
-/**
- * Listen on TCP. Without a key only loopback addresses are accepted.
- *
- * @throws {BindError} If it cannot be bound there.
- */
+/** @throws {BindError} If it cannot be bound there. Without a key only loopback addresses are accepted. */
 export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string }): Deno.TcpListener {
   const name = `${address.hostname}:${address.port}`;
   const guarded = options.apiKey !== undefined;

@@ -16,21 +16,12 @@ const MUCH_BYTES = 64 * 1024 * 1024;
 /** Its share of the process's memory limit. */
 const SHARE = 1 / 4;
 
-/**
- * The default budget: lines become strings on the heap, and a process whose heap is full is killed.
- *
- * @param heapBytes Maximum size of the heap.
- */
+/** The default budget: lines become strings on the heap, and a process whose heap is full is killed. */
 export function defaultBudgetBytes(heapBytes: number): number {
   return Math.max(LEAST_MEMORY_BUDGET_MIB * 1024 * 1024, Math.floor(heapBytes * SHARE));
 }
 
-/**
- * The budget, configured or not.
- *
- * @param options.memoryBudgetMib The configured one, in MiB.
- * @param heapBytes Maximum size of the heap.
- */
+/** The budget, configured or derived from the maximum size of the heap. */
 export function budgetBytes(
   { memoryBudgetMib }: { readonly memoryBudgetMib?: number },
   heapBytes: number,

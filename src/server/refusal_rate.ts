@@ -25,12 +25,7 @@ export class RefusalRate {
     this.#now = now;
   }
 
-  /**
-   * A caller was refused.
-   *
-   * @param caller As `Caller.name`.
-   * @param tookMs How long reading the request took, during which nobody else was served.
-   */
+  /** A caller was refused, after a time in which nobody else was served. */
   charge(caller: string, tookMs: number): void {
     const now = this.#now();
     const owed = Math.max(now, this.#paidAt.get(caller) ?? 0) + Math.max(LEAST_COST_MS, tookMs * COST_FACTOR);

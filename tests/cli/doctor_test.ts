@@ -259,7 +259,7 @@ Deno.test("inferd doctor names the model that llama.cpp does not know", async ()
 Deno.test("inferd doctor says of each model what its chat template knows, and what is wrong with it", async () => {
   const found = async (load: FakeLoad, backends: DaemonOptions["backends"]): Promise<string[]> => {
     const options = { runtimeDir: "/nonexistent", backends } as DaemonOptions;
-    const findings = await checkTemplates(options, { autoPull: false }, fakeEngineCommand(load));
+    const findings = await checkTemplates(options, fakeEngineCommand(load));
     assert(findings.every(({ check }) => check === "chat template"));
     return findings.map(({ level, message }) => `${level} ${message}`);
   };
@@ -403,11 +403,10 @@ Deno.test("inferd doctor says which context fits, and which is longer than the m
 Deno.test("checkContexts refuses what the machine's memory cannot hold", async () => {
   const backend = { kind: "llamacpp", name: "a", modelName: "inferd-tiny", contextTokens: 100_000 } as const;
   const options = { runtimeDir: "/nonexistent", backends: [backend] } as unknown as DaemonOptions;
-  const places = { autoPull: false };
-  const [finding] = await checkContexts(options, places, GiB / 8);
+  const [finding] = await checkContexts(options, GiB / 8);
   assertEquals(finding?.level, "fail");
   assertMatch(finding?.message ?? "", /takes [\d.]+ MiB beside weights of [\d.]+ MiB, and this machine has 128 MiB$/);
-  assertEquals((await checkContexts(options, places, 64 * GiB))[0]?.level, "warn");
+  assertEquals((await checkContexts(options, 64 * GiB))[0]?.level, "warn");
 });
 
 Deno.test({

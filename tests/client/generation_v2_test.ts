@@ -8,7 +8,7 @@ import {
   ConnectionClosedError,
   FrameTooLargeError,
   type GenerateV2Request,
-  type GenerationV2Event,
+  type GenerationEvent,
   InvalidRequestError,
   ProtocolError,
   type TokenLogprob,
@@ -68,7 +68,7 @@ Deno.test("generate yields thinking, text, calls and then done, in camelCase", a
   await withV2(script, async (client) => {
     const generation = client.generate(ASK);
     assertEquals(generation.id, "mine");
-    const events: GenerationV2Event[] = [];
+    const events: GenerationEvent[] = [];
     for await (const event of generation) events.push(event);
     const call = { type: "tool_use", toolCallId: "tc-1", name: "weather", input: { place: "Bern" } } as const;
     const result = {

@@ -8,7 +8,6 @@ import {
   type GenerateV2Fields,
   type GenerateV2Request,
   type Generation,
-  type GenerationV2,
   type JsonFields,
   type JsonSchema,
   type Message,
@@ -170,15 +169,15 @@ export function surfaces(client: Client, some: {
   holds<Same<typeof empty, Generation>>();
 
   const v2 = client.generate(some.v2);
-  holds<Same<typeof v2, GenerationV2>>();
+  holds<Same<typeof v2, Generation>>();
   const thinking = client.generate({ messages: MESSAGES, thinking: false });
-  holds<Same<typeof thinking, GenerationV2>>();
+  holds<Same<typeof thinking, Generation>>();
   const schema = client.generate({ messages: MESSAGES, schema: {} });
-  holds<Same<typeof schema, GenerationV2>>();
+  holds<Same<typeof schema, Generation>>();
   const blocks = client.generate({ messages: [{ role: "user", content: [{ type: "text", text: "hi" }] }] });
-  holds<Same<typeof blocks, GenerationV2>>();
+  holds<Same<typeof blocks, Generation>>();
   const mixed = client.generate({ messages: some.messages, thinking: true });
-  holds<Same<typeof mixed, GenerationV2>>();
+  holds<Same<typeof mixed, Generation>>();
 
   // Only the values tell.
   const either = client.generate(some.either);
@@ -234,7 +233,7 @@ export function choices(client: Client, tools: readonly Tool[], name: string): v
   const weather = { name: "weather.now", description: "", inputSchema: PLACE } as const;
   const sum = { name: "add", description: "", inputSchema: SUM } as const;
   const chosen = client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "weather.now" } });
-  holds<Same<typeof chosen, GenerationV2<readonly [typeof weather, typeof sum]>>>();
+  holds<Same<typeof chosen, Generation<readonly [typeof weather, typeof sum]>>>();
   client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: "required" });
   // @ts-expect-error No tool of the request has that name.
   client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "weather" } });

@@ -1,11 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
-  adminEndpoint,
   checkSurfaces,
   endpointName,
   type ProcessFacts,
-  rpcEndpoint,
   surfaceEndpoint,
+  unixSurfaceEndpoint,
   whyNoDaemon,
 } from "../../client/endpoints.ts";
 import type { ConnectOptions, SurfaceName } from "../../client/options.ts";
@@ -32,7 +31,7 @@ Deno.test("the endpoint is what the caller says, and the environment is not aske
     port: 5,
     apiKey: "k",
   });
-  assertEquals(adminEndpoint("/b.sock", NOBODY), { path: "/b.sock" });
+  assertEquals(unixSurfaceEndpoint("admin", "/b.sock", NOBODY), { path: "/b.sock" });
 });
 
 Deno.test("the endpoint is what the environment says when the caller does not", () => {
@@ -48,7 +47,7 @@ Deno.test("the endpoint is what the environment says when the caller does not", 
     path: "/home/ada/.inferd/run/infer.sock",
   });
   assertThrows(() => surfaceEndpoint("infer", {}, facts({ INFERD_TCP: "a:b:c" })), TypeError, '"a:b:c"');
-  assertEquals(adminEndpoint(undefined, facts({ INFERD_ADMIN_ADDR: "/c.sock" })), { path: "/c.sock" });
+  assertEquals(unixSurfaceEndpoint("admin", undefined, facts({ INFERD_ADMIN_ADDR: "/c.sock" })), { path: "/c.sock" });
 });
 
 Deno.test("unix sockets are refused on Windows, also the default, and TCP is not", () => {
@@ -58,9 +57,9 @@ Deno.test("unix sockets are refused on Windows, also the default, and TCP is not
       const locate of [
         () => surfaceEndpoint("infer", {}, windows),
         () => surfaceEndpoint("v2", { path: "C:\\infer.sock" }, windows),
-        () => adminEndpoint(undefined, windows),
-        () => adminEndpoint("C:\\admin.sock", windows),
-        () => rpcEndpoint(undefined, windows),
+        () => unixSurfaceEndpoint("admin", undefined, windows),
+        () => unixSurfaceEndpoint("admin", "C:\\admin.sock", windows),
+        () => unixSurfaceEndpoint("dispatch", undefined, windows),
       ]
     ) {
       assertThrows(locate, TypeError, 'Cannot use unix sockets on Windows: say where the daemon is with "tcp"');
@@ -76,7 +75,7 @@ Deno.test("unix sockets are refused on Windows, also the default, and TCP is not
 Deno.test("the endpoint is in the runtime directory when nobody says otherwise", () => {
   const xdg = facts({ XDG_RUNTIME_DIR: "/run/user/501" });
   assertEquals(surfaceEndpoint("infer", {}, xdg), { path: "/run/user/501/inferd/infer.sock" });
-  assertEquals(adminEndpoint(undefined, xdg), { path: "/run/user/501/inferd/admin.sock" });
+  assertEquals(unixSurfaceEndpoint("admin", undefined, xdg), { path: "/run/user/501/inferd/admin.sock" });
   // Where anybody may have made the folder, it has to be this user's.
   assertEquals(surfaceEndpoint("infer", {}, facts({})), {
     path: "/tmp/inferd-501/infer.sock",
@@ -148,7 +147,7 @@ Deno.test("a socket path that is too long names every variable or option that se
   advice({}, 'pass a shorter "paths.v2"', { paths: { v2: long } });
   advice({}, 'pass a shorter "path", or "paths.v2"', { path: `${long}/infer.sock` });
   assertThrows(
-    () => adminEndpoint(undefined, facts({ INFERD_ADMIN_ADDR: long })),
+    () => unixSurfaceEndpoint("admin", undefined, facts({ INFERD_ADMIN_ADDR: long })),
     RangeError,
     "set INFERD_ADMIN_ADDR to a shorter path",
   );
@@ -176,12 +175,12 @@ Deno.test("an endpoint's name does not tell the API key", () => {
 });
 
 Deno.test("dispatch is where the caller, the environment or the runtime directory says", () => {
-  assertEquals(rpcEndpoint("/a.sock", NOBODY), { path: "/a.sock" });
-  assertEquals(rpcEndpoint(undefined, facts({ INFERD_RPC_ADDR: "/b.sock" })), { path: "/b.sock" });
-  assertEquals(rpcEndpoint(undefined, facts({ INFERD_RPC_ADDR: "", HOME: "/home/ada" })), {
+  assertEquals(unixSurfaceEndpoint("dispatch", "/a.sock", NOBODY), { path: "/a.sock" });
+  assertEquals(unixSurfaceEndpoint("dispatch", undefined, facts({ INFERD_RPC_ADDR: "/b.sock" })), { path: "/b.sock" });
+  assertEquals(unixSurfaceEndpoint("dispatch", undefined, facts({ INFERD_RPC_ADDR: "", HOME: "/home/ada" })), {
     path: "/home/ada/.inferd/run/rpc.sock",
   });
-  assertThrows(() => rpcEndpoint("", NOBODY), TypeError);
+  assertThrows(() => unixSurfaceEndpoint("dispatch", "", NOBODY), TypeError);
 });
 
 Deno.test("a daemon is started as the caller says, else as the environment does", () => {

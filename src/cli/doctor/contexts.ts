@@ -6,7 +6,7 @@ import { fileSource } from "../../models/file/gguf_cursor.ts";
 import { shardPaths } from "../../models/file/shards.ts";
 import { size } from "../terminal/amounts.ts";
 import { type Finding, Findings } from "./finding.ts";
-import { locateFiles, type ModelPlaces } from "./models.ts";
+import { locateFiles } from "./models.ts";
 
 /** Share of the machine's memory that an engine may use. */
 const MEMORY_SHARE = 0.9;
@@ -17,13 +17,12 @@ const CONTEXT_STEP = 256;
  */
 export async function checkContexts(
   options: DaemonOptions,
-  places: ModelPlaces,
   memoryBytes: number,
 ): Promise<readonly Finding[]> {
   const findings = new Findings("context");
   for (const backend of options.backends) {
     if (backend.kind !== "llamacpp" || backend.contextTokens === undefined) continue;
-    const { modelPath, parts } = await locateFiles(backend, { options, places }) ?? {};
+    const { modelPath, parts } = await locateFiles(backend, options) ?? {};
     if (modelPath === undefined) continue;
     const model = await describe(parts?.map(({ path }) => path) ?? shardPaths(modelPath));
     if (model !== undefined) checkContext(backend, backend.contextTokens, { model, memoryBytes, findings });

@@ -49,12 +49,7 @@ export async function checkEngine(
   return findings;
 }
 
-/**
- * The library settings of a backend.
- *
- * @param options The daemon's options; `undefined` if they are not known.
- * @returns Equal for backends that share a library.
- */
+/** The library settings of a backend: equal for backends that share a library. */
 export function wishOf(
   { accelerator = "auto", libraryDir }: Partial<LlamaBackendConfig>,
   options: DaemonOptions | undefined,
@@ -126,11 +121,7 @@ function checkAccelerator(
   return findings.elseOk(`${accelerator}${why}`);
 }
 
-/**
- * Describe what must be downloaded, with package sizes.
- *
- * @returns A sentence without a period.
- */
+/** What must be downloaded, with package sizes: a sentence without a period. */
 export function describeMissing(need: EngineNeed): string {
   if (!("packages" in need)) return `node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not downloaded yet`;
   const list = need.packages

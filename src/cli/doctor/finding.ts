@@ -65,13 +65,3 @@ export async function attempt(
     return findings.list;
   }
 }
-
-/** File information of a path, without following links; `undefined` if nothing exists there. */
-export function look(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-    throw error;
-  }
-}

@@ -1,6 +1,7 @@
 /** Checks the backends' model files and the model store. */
 import { dirname, join } from "node:path";
 import { localModels } from "../../config/backends/draft.ts";
+import { look } from "../../config/load.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { locate } from "../../daemon/models_at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
@@ -22,20 +23,13 @@ import {
 import { checkModel, ModelFileError, verifyModel } from "../../models/file/model_file.ts";
 import { urlOfSource } from "../../models/transfer/reference.ts";
 import { ModelStoreError, Store } from "../../models/store.ts";
-import { type Finding, Findings, look } from "./finding.ts";
+import { type Finding, Findings } from "./finding.ts";
 import type { ExpectedDownload } from "./places.ts";
 import { whyNotWritable } from "./writable.ts";
 import { quoted, typed } from "../../config/setting/typed_command.ts";
 
-export interface ModelPlaces {
-  /** Root of the store; undefined if unknown. */
-  readonly modelsHome?: string | undefined;
-  readonly autoPull: boolean;
-}
-
 interface Looking {
   readonly options: DaemonOptions;
-  readonly places: ModelPlaces;
   readonly working: (what: string) => void;
   readonly findings: Findings;
 }
@@ -49,12 +43,10 @@ type Located = Pick<LlamaBackendConfig, "modelPath" | "parts" | "modelSha256">;
  */
 export async function checkModels(
   options: DaemonOptions,
-  { places, working }: { readonly places: ModelPlaces; readonly working: (what: string) => void },
+  working: (what: string) => void,
 ): Promise<readonly Finding[]> {
   const findings = new Findings("models");
-  for (const backend of localModels(options.backends)) {
-    await checkBackend(backend, { options, places, working, findings });
-  }
+  for (const backend of localModels(options.backends)) await checkBackend(backend, { options, working, findings });
   return findings.elseOk("No backend has a model file");
 }
 
@@ -67,23 +59,19 @@ async function checkBackend(backend: LlamaBackendConfig, looking: Looking): Prom
   if (backend.modelPath === undefined && backend.source === undefined && !isBuiltIn(modelName)) {
     return findings.fail(`Backend "${name}": there is no built-in model "${modelName}"`, "Name another model");
   }
-  const located = await locateFiles(backend, { options, places: looking.places });
+  const located = await locateFiles(backend, options);
   if (located === undefined) return sayMissing(backend, undefined, looking);
   await checkFiles(backend, located, looking);
 }
 
-/**
- * Locate the files of a backend's model, whether or not they exist.
- *
- * @returns `undefined` if unknown.
- */
+/** The files of a backend's model, whether or not they exist; `undefined` if unknown. */
 export async function locateFiles(
   backend: LlamaBackendConfig,
-  { options, places }: { readonly options: DaemonOptions; readonly places: ModelPlaces },
+  options: DaemonOptions,
 ): Promise<Located | undefined> {
   const { modelName, modelPath, source, missing } = backend;
   if (missing !== undefined) return undefined;
-  if (modelPath !== undefined || source !== undefined) return await locateModel(backend, places);
+  if (modelPath !== undefined || source !== undefined) return await locateModel(backend, options);
   if (!isBuiltIn(modelName)) return undefined;
   return {
     modelPath: builtInModelFile({ name: modelName, cacheDir: options.cacheDir ?? options.runtimeDir }),
@@ -92,7 +80,7 @@ export async function locateFiles(
 }
 
 /** Locate a model; the shards of a split model may be known only to the store. */
-async function locateModel(backend: LlamaBackendConfig, { modelsHome }: ModelPlaces): Promise<Located | undefined> {
+async function locateModel(backend: LlamaBackendConfig, { modelsHome }: DaemonOptions): Promise<Located | undefined> {
   if (backend.source === undefined && backend.stored === undefined) return backend;
   if (modelsHome === undefined) return undefined;
   try {
@@ -126,21 +114,21 @@ async function checkFiles(backend: LlamaBackendConfig, located: Located, looking
 }
 
 /** The remedy for an unusable file. */
-function mend(backend: LlamaBackendConfig, path: string, { places }: Looking): string {
-  if (isStored(path, places)) return `"rm ${quoted(path)}" removes it, then ${again(backend, places)}`;
+function mend(backend: LlamaBackendConfig, path: string, { options }: Looking): string {
+  if (isStored(path, options)) return `"rm ${quoted(path)}" removes it, then ${again(backend, options)}`;
   return backend.modelPath === undefined
     ? "Install inferd again"
     : "Replace the file, or correct its path or hash in the configuration";
 }
 
-function isStored(path: string, { modelsHome }: ModelPlaces): boolean {
+function isStored(path: string, { modelsHome }: DaemonOptions): boolean {
   return modelsHome !== undefined && path.startsWith(join(blobsDir(modelsHome), "/"));
 }
 
 /** Reports a missing file; without a path, its location is not known yet. */
-function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { findings, places }: Looking): void {
+function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { findings, options }: Looking): void {
   const { name, modelName, source } = backend;
-  if (path !== undefined && !isStored(path, places)) {
+  if (path !== undefined && !isStored(path, options)) {
     const isToCome = isBuiltIn(modelName) && BUILT_INS[modelName].url.protocol !== "file:";
     if (backend.modelPath === undefined && isToCome) {
       return findings.warn(
@@ -150,17 +138,17 @@ function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { fin
     }
     return findings.fail(`Backend "${name}": model "${path}": no such file`, "Correct the path, or put the file there");
   }
-  const part = path === undefined ? undefined : partialBytes(places.modelsHome ?? "", path);
+  const part = path === undefined ? undefined : partialBytes(options.modelsHome ?? "", path);
   const begun = part === undefined ? "" : `, ${part} bytes of it are downloaded`;
   const what = path === undefined
     ? `model "${modelName}" is not in the store`
     : `the blob of model "${modelName}" is missing: "${path}"`;
-  const start = source !== undefined && places.autoPull ? "; so does the next start, because auto_pull is on" : "";
-  findings.fail(`Backend "${name}": ${what}${begun}`, `${again(backend, places)}${start}`);
+  const start = source !== undefined && options.autoPull ? "; so does the next start, because auto_pull is on" : "";
+  findings.fail(`Backend "${name}": ${what}${begun}`, `${again(backend, options)}${start}`);
 }
 
 /** How to download a backend's model again. */
-function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: ModelPlaces): string {
+function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: DaemonOptions): string {
   if (source !== undefined) return `"${typed(`pull ${modelName}`)}" downloads it`;
   const manifest = modelsHome === undefined ? undefined : readManifest(modelsHome, modelName);
   return getAgain(modelName, manifest === undefined || "reason" in manifest ? null : manifest.source);
@@ -173,19 +161,15 @@ function getAgain(name: string, source: ModelSource | null): string {
   return `"${typed(`import ${quoted(file)} --name ${quoted(name)}`)}" imports it again`;
 }
 
-/**
- * Models that the next start would download, if their size is known.
- *
- * @returns The remaining bytes of each.
- */
-export async function expectedDownloads(options: DaemonOptions, places: ModelPlaces): Promise<ExpectedDownload[]> {
-  if (!places.autoPull) return [];
+/** Models that the next start would download, if their size is known, and the remaining bytes of each. */
+export async function expectedDownloads(options: DaemonOptions): Promise<ExpectedDownload[]> {
+  if (!options.autoPull) return [];
   const expected: ExpectedDownload[] = [];
   for (const backend of localModels(options.backends)) {
     if (backend.source?.sizeBytes === undefined) continue;
-    const { modelPath } = await locateFiles(backend, { options, places }) ?? {};
+    const { modelPath } = await locateFiles(backend, options) ?? {};
     if (modelPath !== undefined && look(modelPath) !== undefined) continue;
-    const here = modelPath === undefined ? 0 : partialBytes(places.modelsHome ?? "", modelPath) ?? 0;
+    const here = modelPath === undefined ? 0 : partialBytes(options.modelsHome ?? "", modelPath) ?? 0;
     expected.push({ name: backend.modelName, bytes: backend.source.sizeBytes - here });
   }
   return expected;
@@ -198,7 +182,7 @@ function partialBytes(root: string, blob: string): number | undefined {
 }
 
 /** Check the model store: readable, and every manifest's blobs have the right size. */
-export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly Finding[]> {
+export async function checkStore({ modelsHome }: DaemonOptions): Promise<readonly Finding[]> {
   const findings = new Findings("model store");
   if (modelsHome === undefined) {
     findings.warn("Neither HOME nor MODELS_HOME is set, so there is no folder for it", "Set MODELS_HOME to a folder");

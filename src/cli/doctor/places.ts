@@ -3,13 +3,14 @@ import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { admin, ConnectError, type SurfaceName, TimeoutError } from "@inferd/client";
 import { SURFACES } from "@inferd/client/protocol";
+import { look } from "../../config/load.ts";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, pidPathOf, shorterSocket, socketPathFault } from "../../config/sockets.ts";
 import { openHeld, readPid } from "../../daemon/lock.ts";
 import { errorText } from "../../log/error_text.ts";
 import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
-import { type Finding, Findings, look } from "./finding.ts";
+import { type Finding, Findings } from "./finding.ts";
 import { nearestAbove, whyNotWritable } from "./writable.ts";
 import { quoted, typed } from "../../config/setting/typed_command.ts";
 

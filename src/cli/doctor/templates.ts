@@ -6,7 +6,7 @@ import { checkModel, ModelFileError } from "../../models/file/model_file.ts";
 import { describeTemplateError } from "../terminal/phases.ts";
 import { askEngine, describeMissing, FETCH_HELP, type Wish, wishOf } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";
-import { locateFiles, type ModelPlaces } from "./models.ts";
+import { locateFiles } from "./models.ts";
 
 /**
  * Start an engine for each model that reads its vocabulary and chat template and exits. Invalid model files are
@@ -16,13 +16,12 @@ import { locateFiles, type ModelPlaces } from "./models.ts";
  */
 export async function checkTemplates(
   options: DaemonOptions,
-  places: ModelPlaces,
   command: EngineCommand = engineCommand(),
 ): Promise<readonly Finding[]> {
   const findings = new Findings("chat template");
   for (const backend of options.backends) {
     if (backend.kind !== "llamacpp") continue;
-    const { modelPath, parts } = await locateFiles(backend, { options, places }) ?? {};
+    const { modelPath, parts } = await locateFiles(backend, options) ?? {};
     const partPaths = parts?.map(({ path }) => path);
     if (modelPath === undefined || !(await isModel(modelPath, partPaths))) continue;
     const files = { modelPath, ...(partPaths === undefined ? {} : { partPaths }) };

@@ -1,15 +1,10 @@
 /** Checks write access without writing. */
 import { dirname } from "node:path";
-import { look } from "./finding.ts";
+import { look } from "../../config/load.ts";
 
 const WRITE_AND_ENTER = 0o3;
 
-/**
- * Why nothing can be created at a path.
- *
- * @param path A folder; it need not exist.
- * @returns The reason; undefined if none was found.
- */
+/** Why nothing can be created in a folder, which need not exist; undefined if no reason was found. */
 export function whyNotWritable(path: string): string | undefined {
   const folder = nearestAbove(path);
   const info = look(folder);

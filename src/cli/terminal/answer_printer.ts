@@ -1,4 +1,5 @@
 /** Prints an answer: text to stdout, everything else to stderr. */
+import type { GenerationEvent } from "@inferd/client";
 import { dim } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
 import { columnsOf, complain, isScreen, writeText } from "./output.ts";
@@ -20,13 +21,22 @@ export class AnswerPrinter {
     this.#thoughtWrap = !raw && isScreen(Deno.stderr) ? new WordWrap(columnsOf) : undefined;
   }
 
-  async text(text: string): Promise<void> {
+  /** Print an event of the answer, and its end. */
+  async event(event: GenerationEvent): Promise<void> {
+    if (event.type === "text") await this.#text(event.text);
+    else if (event.type === "thinking") await this.#thinking(event.text);
+    else if (event.type === "done") {
+      await this.#end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+    }
+  }
+
+  async #text(text: string): Promise<void> {
     await this.#endThinking();
     this.#last = text;
     await this.#write(this.#textWrap === undefined ? text : this.#textWrap.push(spellControls(text)));
   }
 
-  async thinking(text: string): Promise<void> {
+  async #thinking(text: string): Promise<void> {
     this.#isThinking = true;
     if (!Deno.stderr.isTerminal()) return await writeText(Deno.stderr, text);
     const shown = this.#raw ? text : spellControls(text);
@@ -34,7 +44,7 @@ export class AnswerPrinter {
   }
 
   /** @param cutAfter Number of tokens, if the answer reached the limit. */
-  async end(cutAfter?: number): Promise<void> {
+  async #end(cutAfter: number | undefined): Promise<void> {
     await this.#endThinking();
     await this.#write(this.#textWrap?.flush() ?? "");
     if (!this.#last.endsWith("\n")) await writeText(Deno.stdout, "\n");

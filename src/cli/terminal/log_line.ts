@@ -1,12 +1,7 @@
 /** Formats lines of the log file for people. */
 import { toLine, toText } from "../../log/text.ts";
 
-/**
- * Format a line of the log file: time, level, component, event, fields.
- *
- * @param line The line.
- * @returns One line, escaped; what is no record as it is.
- */
+/** Time, level, component, event and fields in one line, escaped; what is no record as it is. */
 export function readable(line: string): string {
   try {
     const { t, level, component, msg, ...fields }: Record<string, unknown> = JSON.parse(line);

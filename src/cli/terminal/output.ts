@@ -64,11 +64,7 @@ export interface Sink {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/**
- * Write text completely.
- *
- * @param raw Do not escape on a terminal.
- */
+/** Write text completely; `raw`: unescaped, also on a terminal. */
 export async function writeText(to: Sink, text: string, raw = false): Promise<void> {
   const bytes = encoder.encode(to.isTerminal() && !raw ? spellControls(text) : text);
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));

@@ -65,12 +65,7 @@ export function describePhase(phase: LoadPhase): string {
   }
 }
 
-/**
- * Describe a chat template's error in one line, whatever its message contains.
- *
- * @param error The error.
- * @returns The problem, and the fallback.
- */
+/** A chat template's problem and the fallback in one line, whatever its message contains. */
 export function describeTemplateError({ message, line, format }: Readonly<TemplateError>): string {
   const wrong = message.replaceAll(/\s+/g, " ").trim();
   return `cannot be used (line ${line}: ${wrong}); conversations are written as ${format}`;

@@ -13,12 +13,7 @@ export function describeRequest({ number, service, backend, ageMs, firstTokenMs,
   ].join(", ");
 }
 
-/**
- * Format the speed of an answer.
- *
- * @param ms Time from first to last.
- * @returns One text, or none if unknown.
- */
+/** Speed of an answer by the time from its first to its last token: one text, or none if unknown. */
 export function speedOf(tokens: number, ms: number): string[] {
   // The first token belongs to the prompt's processing.
   return tokens < 2 || ms <= 0 ? [] : [`${((tokens - 1) / ms * 1000).toFixed(1)} tokens/s`];

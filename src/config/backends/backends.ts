@@ -1,5 +1,6 @@
 /** Resolves backends from flags, environment and the configuration file: their settings, and where their models are. */
 import { resolve } from "node:path";
+import { defined } from "../../inference/objects.ts";
 import { BUILT_IN_MODEL, isBuiltIn } from "../../models/built_in.ts";
 import { readShardName } from "../../models/file/shards.ts";
 import { blobPath } from "../../models/store/layout.ts";
@@ -33,12 +34,7 @@ export function resolveBackends(sources: BackendSources): BackendConfig[] {
   const content = config?.content;
   const model = content?.model ?? (given.model === undefined ? autoselected(sources, content) : undefined);
   const ofFile = content?.backends ?? (model === undefined ? undefined : [
-    {
-      kind: "llamacpp" as const,
-      name: "llamacpp",
-      model,
-      ...(content?.draft === undefined ? {} : { draft: content.draft }),
-    },
+    { kind: "llamacpp" as const, name: "llamacpp", model, ...defined({ draft: content?.draft }) },
   ]);
   if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
     return [givenBackend(sources)];
@@ -211,17 +207,11 @@ function fileModel(
   if (model.source_url === undefined) return modelByName(store, modelName, model.sha256);
   if (store === undefined) return missingModel(store, modelName, false);
   const { sha256: hash, source_url: url, size_bytes: sizeBytes, license } = model;
-  const source = {
-    url,
-    ...(sizeBytes === undefined ? {} : { sizeBytes }),
-    ...(license === undefined ? {} : { license }),
-  };
-  if (hash === undefined) {
-    return { ...(storedModelFrom(store, modelName, url) ?? { modelName }), source };
-  }
+  const source = { url, ...defined({ sizeBytes, license }) };
+  if (hash === undefined) return { ...(storedModelFrom(store, modelName, url) ?? { modelName }), source };
   // For a split model the manifest lists the files; it is read once it is known to exist.
   const modelPath = readShardName(new URL(url).pathname) === undefined ? blobPath(store, hash) : undefined;
-  return { modelName, ...(modelPath === undefined ? {} : { modelPath }), modelSha256: hash, source };
+  return { modelName, ...defined({ modelPath }), modelSha256: hash, source };
 }
 
 /** A model that must be in the store. */

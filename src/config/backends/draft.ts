@@ -1,11 +1,7 @@
 /** The draft model of a backend, looked at as if it were the model of a backend of its own: its files are found alike. */
 import type { BackendConfig, LlamaBackendConfig } from "../options.ts";
 
-/**
- * The draft model of a local model.
- *
- * @returns A backend of the same name with the draft as its model; nothing where there is none.
- */
+/** A backend of the same name with the draft as its model; nothing where there is none. */
 export function draftOf({ kind, name, draft }: LlamaBackendConfig): LlamaBackendConfig | undefined {
   return draft === undefined ? undefined : { kind, name, ...draft };
 }

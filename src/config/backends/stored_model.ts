@@ -24,12 +24,7 @@ const LEAST_SHARED = 3;
 const LOCAL_REGISTRIES: ReadonlySet<string> = new Set(["file", "ollama", "lmstudio"]);
 const MOST_NAMES = 5;
 
-/**
- * Look up a name in the store.
- *
- * @param root The store, if known.
- * @returns Its files; nothing if the store lacks the name or cannot be read.
- */
+/** Look up a name: its files; nothing if the store lacks it or cannot be read. */
 export function storedModel(root: string | undefined, name: string): NamedModel | undefined {
   if (root === undefined || !isModelName(name)) return undefined;
   try {
@@ -85,12 +80,7 @@ function isFrom(source: ModelSource | null, url: URL): boolean {
     (source.revision === null || other.revision === null || source.revision === other.revision);
 }
 
-/**
- * A model that was not found.
- *
- * @param root The store, if known.
- * @param isFile Whether it could have been a file path.
- */
+/** A model that was not found; `isFile`: it could have been a file path. */
 export function missingModel(root: string | undefined, name: string, isFile: boolean): NamedModel {
   const what = isFile ? `There is no file "${name}", and no model of that name` : `There is no model "${name}"`;
   if (root === undefined) return { modelName: name, missing: `${what}. ${NO_STORE}` };

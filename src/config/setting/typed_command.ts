@@ -25,12 +25,7 @@ export interface CallFacts {
   readonly isInstalled: () => boolean;
 }
 
-/**
- * Determine how the user of this process types `inferd`.
- *
- * @param facts Facts about the process.
- * @returns The words before the command's name.
- */
+/** @returns The words that the user types before a command's name. */
 export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled }: CallFacts): string {
   const told = env(CALLED_AS_VARIABLE);
   if (told) return told;
@@ -61,11 +56,7 @@ export function calledAsWords(): string {
   return calledAs;
 }
 
-/**
- * Format a command as the user types it.
- *
- * @param words The command and what follows it, e.g. `pull NAME`.
- */
+/** A command as the user types it, with what follows it: `pull NAME`. */
 export function typed(words: string): string {
   const [command = "", ...rest] = words.split(" ");
   return [calledAs, typedName(command), ...rest].join(" ");
@@ -76,11 +67,7 @@ export function typedName(command: string): string {
   return calledAs.endsWith(" task") ? TASKS[command] ?? command : command;
 }
 
-/**
- * Quote a word for a shell if necessary.
- *
- * @returns The word, quoted if necessary.
- */
+/** Quote a word for a shell if necessary. */
 export function quoted(word: string): string {
   return /^[\w./:@%+=,~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

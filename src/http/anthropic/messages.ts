@@ -1,6 +1,6 @@
 /** Anthropic's Messages API: `/v1/messages`. */
 import type { Context } from "hono";
-import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
@@ -49,7 +49,7 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
   throw new Error("The answer ended without its final event");
 }
 
-function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Body): Record<string, unknown>[] {
+function contentOf({ thinking, text, toolCalls }: GenerationResult, asked: Body): Record<string, unknown>[] {
   const calls = isSingle(asked) ? toolCalls.slice(0, 1) : toolCalls;
   return [
     ...thinking === "" ? [] : [{
@@ -68,12 +68,12 @@ function signatureOf(thinking: string, asked: Body): string {
 }
 
 /** The daemon does not report which of several stop sequences matched. */
-function ending({ stopReason }: GenerationV2Result, { stop_sequences: stops }: Body): Record<string, unknown> {
+function ending({ stopReason }: GenerationResult, { stop_sequences: stops }: Body): Record<string, unknown> {
   const stopped = stopReason === "stop_sequence" && stops?.length === 1 ? stops[0] : undefined;
   return { stop_reason: stopReason, stop_sequence: stopped ?? null };
 }
 
-function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
+function usageOf({ usage }: GenerationResult): Record<string, unknown> {
   const cached = usage.cachedTokens ?? 0;
   return {
     // The API reports cached tokens separately.
@@ -85,7 +85,7 @@ function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
 }
 
 async function* pieces(
-  events: AsyncIterable<GenerationV2Event>,
+  events: AsyncIterable<GenerationEvent>,
   { head, asked, inputTokens }: {
     readonly head: Head;
     readonly asked: Body;

@@ -1,7 +1,7 @@
 /** llama-server's `/completion`, which continues a prompt as it is. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result, TokenLogprob, Usage } from "@inferd/client";
+import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob, Usage } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
@@ -63,7 +63,7 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
     ...settingsOf({ ...asked, n_predict: request.maxTokens, max_tokens: request.maxTokens }),
     logit_bias: Object.entries(bias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
   };
-  const whole = (index: number, result: GenerationV2Result): Record<string, unknown> => ({
+  const whole = (index: number, result: GenerationResult): Record<string, unknown> => ({
     index,
     tokens: [],
     generation_settings: settings,
@@ -148,7 +148,7 @@ function isFull(
   return contextTokens > 0 && promptTokens + completionTokens >= contextTokens;
 }
 
-function stopOf({ stopReason }: GenerationV2Result, { stop }: Body): Record<string, unknown> {
+function stopOf({ stopReason }: GenerationResult, { stop }: Body): Record<string, unknown> {
   if (stopReason === "max_tokens") return { stop_type: "limit", stopping_word: "" };
   if (stopReason !== "stop_sequence") return { stop_type: "eos", stopping_word: "" };
   // The daemon does not report which of several matched.
@@ -176,9 +176,9 @@ function tokensOf(
 }
 
 async function* chunks(
-  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  events: AsyncIterable<readonly [number, GenerationEvent]>,
   asked: Body,
-  whole: (index: number, result: GenerationV2Result) => Record<string, unknown>,
+  whole: (index: number, result: GenerationResult) => Record<string, unknown>,
 ): AsyncGenerator<string> {
   for await (const [index, event] of events) {
     if (event.type === "text") {

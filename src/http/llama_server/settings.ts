@@ -79,11 +79,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...OFF,
 };
 
-/**
- * Format `generation_settings`.
- *
- * @param asked The request's fields; without any, these are the defaults.
- */
+/** `generation_settings` of a request; without one, the defaults. */
 export function settingsOf(asked: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   const given = (name: string): unknown => asked[name] ?? DEFAULTS[name];
   return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, given(name)]));

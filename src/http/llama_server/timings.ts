@@ -1,8 +1,8 @@
 /** llama-server's `timings`. */
-import type { GenerationV2Result } from "@inferd/client";
+import type { GenerationResult } from "@inferd/client";
 
 /** @returns The field; empty if the daemon reports no timings. */
-export function timingsOf({ usage, timings }: GenerationV2Result): Record<string, unknown> {
+export function timingsOf({ usage, timings }: GenerationResult): Record<string, unknown> {
   if (timings === undefined) return {};
   const { promptTokens, completionTokens, cachedTokens = 0, draftedTokens = 0, acceptedTokens = 0 } = usage;
   return {
@@ -17,7 +17,7 @@ export function timingsOf({ usage, timings }: GenerationV2Result): Record<string
 }
 
 /** Format `timings` of a request with a single answer; for several there are none. */
-export function onlyTimings([first, ...others]: readonly GenerationV2Result[]): Record<string, unknown> {
+export function onlyTimings([first, ...others]: readonly GenerationResult[]): Record<string, unknown> {
   return first === undefined || others.length > 0 ? {} : timingsOf(first);
 }
 

@@ -55,12 +55,7 @@ export async function detokenize(context: Context, { link }: Bridge): Promise<Re
   return context.json({ content });
 }
 
-/**
- * Render a conversation to a prompt.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
+/** Render a conversation to a prompt. */
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const { name } = await link.model(asked.model ?? undefined, "generate");

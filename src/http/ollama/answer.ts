@@ -1,6 +1,6 @@
 /** Ollama's responses: one JSON value per line, or a single one. */
 import type { Context } from "hono";
-import type { GenerationV2Event, TokenLogprob } from "@inferd/client";
+import type { GenerationEvent, TokenLogprob } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { chatLogprobs } from "../openai/logprobs.ts";
 import { JSON_LINES, streamed } from "../event_stream.ts";
@@ -15,16 +15,9 @@ export interface OllamaAnswer {
   readonly job: Pick<GenerationJob, "model" | "request"> | undefined;
   readonly stream: boolean;
   /** The fields for an event; for `done`, the whole answer. */
-  piece(event: GenerationV2Event): Record<string, unknown>;
+  piece(event: GenerationEvent): Record<string, unknown>;
 }
 
-/**
- * Respond with an answer.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- * @param answer The request and its format.
- */
 export async function answerOllama(context: Context, bridge: Bridge, answer: OllamaAnswer): Promise<Response> {
   const { name: model, job, stream, piece } = answer;
   const head = (): Record<string, unknown> => ({ model, created_at: new Date().toISOString() });
@@ -35,7 +28,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
   const times = new Durations();
   const request = { ...job.request, stream };
   const events = bridge.generate({ api: "ollama", model: job.model, request, signal: context.req.raw.signal });
-  const last = (event: Extract<GenerationV2Event, { type: "done" }>): Record<string, unknown> => ({
+  const last = (event: Extract<GenerationEvent, { type: "done" }>): Record<string, unknown> => ({
     done: true,
     done_reason: doneReason(event),
     ...times.fields(event.usage, event.timings),

@@ -1,7 +1,7 @@
 /** Ollama's chat: `/api/chat`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Block, GenerationV2Event, Message } from "@inferd/client";
+import type { Block, GenerationEvent, Message } from "@inferd/client";
 import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
@@ -50,12 +50,6 @@ const body = z.looseObject({
   ...generationFields,
 });
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function chat(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const model = await namedModel(bridge.link, asked.model, "generate");
@@ -131,7 +125,7 @@ const IMAGE_HEADS: readonly (readonly [string, string])[] = [
   ["UklGR", "image/webp"],
 ];
 
-function pieceOf(event: GenerationV2Event): Record<string, unknown> {
+function pieceOf(event: GenerationEvent): Record<string, unknown> {
   const head = { role: "assistant", content: "" };
   switch (event.type) {
     case "text":
@@ -150,6 +144,6 @@ function pieceOf(event: GenerationV2Event): Record<string, unknown> {
   }
 }
 
-function callOf(call: Extract<GenerationV2Event, { type: "tool_use" }>): Record<string, unknown> {
+function callOf(call: Extract<GenerationEvent, { type: "tool_use" }>): Record<string, unknown> {
   return { id: call.toolCallId, function: { name: call.name, arguments: call.input } };
 }

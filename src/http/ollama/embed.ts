@@ -28,9 +28,6 @@ const olderBody = z.looseObject({
 /**
  * Answer `/api/embed`. A text that exceeds the context is refused whatever `truncate` says: the vector of a truncated
  * text would pass for that of the whole. Clients send an empty input to load the model.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
  */
 export async function embed(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -47,12 +44,7 @@ export async function embed(context: Context, bridge: Bridge): Promise<Response>
   return context.json({ model: asked.model, embeddings, total_duration, load_duration, prompt_eval_count });
 }
 
-/**
- * Answer `/api/embeddings`.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
+/** `/api/embeddings`. */
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, olderBody);
   const model = await namedModel(bridge.link, asked.model, "embed");

@@ -1,7 +1,7 @@
 /** Ollama's completion: `/api/generate`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Block, GenerationV2Event, Message } from "@inferd/client";
+import type { Block, GenerationEvent, Message } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
@@ -40,12 +40,6 @@ const body = z.looseObject({
   raw: z.boolean().nullish(),
 });
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function generate(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
@@ -78,7 +72,7 @@ export async function generate(context: Context, bridge: Bridge): Promise<Respon
   });
 }
 
-function pieceOf(event: GenerationV2Event): Record<string, unknown> {
+function pieceOf(event: GenerationEvent): Record<string, unknown> {
   switch (event.type) {
     case "text":
       return { response: event.text };

@@ -23,12 +23,7 @@ const DETAILS = {
   quantization_level: "",
 } as const;
 
-/**
- * List available models: those that are served, and those of the store if clients may download into it.
- *
- * @param context The request.
- * @param bridge The link to the daemon, and the store.
- */
+/** List available models: those that are served, and those of the store if clients may download into it. */
 export async function tags(context: Context, bridge: Bridge): Promise<Response> {
   const served = await servedModels(bridge);
   const stored = await bridge.store?.list() ?? [];
@@ -36,12 +31,7 @@ export async function tags(context: Context, bridge: Bridge): Promise<Response> 
   return context.json({ models: [...served.map(entry), ...others.map(storedEntry)] });
 }
 
-/**
- * List loaded models; every available model counts as loaded.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
+/** List loaded models; every available model counts as loaded. */
 export async function ps(context: Context, { link }: Bridge): Promise<Response> {
   const awake = (await link.models()).filter(({ backends }) =>
     backends.some(({ state = "ready" }) => state === "ready")
@@ -58,13 +48,7 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
 /** Go's client sends every field, with `name` empty next to `model`. */
 const showBody = z.object({ model: z.string().nullish(), name: z.string().nullish() });
 
-/**
- * Describe a model.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- * @throws {ApiError} 404 if there is no such model.
- */
+/** @throws {ApiError} 404 if there is no such model. */
 export async function show(context: Context, bridge: Bridge): Promise<Response> {
   const { link, store } = bridge;
   const asked = await readBody(context, showBody);

@@ -1,7 +1,7 @@
 /** Ollama's `options` for sampling, and the model names and durations in its answers. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationTimings, GenerationV2Result, SamplingOptions, Usage } from "@inferd/client";
+import type { GenerateV2Fields, GenerationResult, GenerationTimings, SamplingOptions, Usage } from "@inferd/client";
 import { MAX_STOP_STRINGS, PENALTY_TOKENS } from "@inferd/client/protocol";
 import { ApiError, invalid, unsupported } from "../api_error.ts";
 import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
@@ -60,7 +60,6 @@ export const keepAlive = z.union([z.string(), z.number()]).nullish();
 /**
  * Parse `options`. `num_ctx` needs nothing: a prompt over the daemon's context is refused whatever it says.
  *
- * @param given The field.
  * @throws {ApiError} If one is not supported.
  */
 export function readOptions(given: z.output<typeof options>): SamplingOptions {
@@ -102,14 +101,7 @@ function readPenalties(
 /** Maximum number of ignored fields that are named. */
 const MAX_NAMED = 20;
 
-/**
- * Name what is ignored, as Ollama does in its log: unknown fields and options, and a context larger than there is.
- *
- * @param context The request, whose response gets a `Warning` header.
- * @param body The schema of the request.
- * @param asked The request.
- * @param model The requested model.
- */
+/** Name what is ignored in a `Warning` header, as Ollama does in its log: also a context larger than there is. */
 export function warnOfIgnored(
   context: Context,
   body: z.ZodObject,
@@ -136,12 +128,7 @@ export function readFormat(given: z.output<typeof format>): Pick<GenerateV2Field
   return given === "json" ? { json: true } : { schema: given };
 }
 
-/**
- * Parse the supported part of {@linkcode generationFields}.
- *
- * @param given The fields.
- * @throws {ApiError} If top logprobs are requested without logprobs.
- */
+/** @throws {ApiError} If top logprobs are requested without logprobs. */
 export function readLogprobs(
   given: z.output<z.ZodObject<typeof generationFields>>,
 ): Pick<GenerateV2Fields, "logprobs"> {
@@ -150,13 +137,7 @@ export function readLogprobs(
   return {};
 }
 
-/**
- * Parse `think`.
- *
- * @param given The field.
- * @param model The requested model.
- * @throws {ApiError} If the model cannot think; its name is in the message that Ollama has.
- */
+/** @throws {ApiError} If the model cannot think; its name is in the message that Ollama has. */
 export function readThink(given: z.output<typeof think>, model: ServedModel): boolean {
   const thinks = given === true || typeof given === "string";
   if (thinks && !model.backends[0].thinking) {
@@ -181,13 +162,7 @@ export function loading(kept: z.output<typeof keepAlive>): undefined {
   });
 }
 
-/**
- * Resolve a requested model; Ollama appends `:latest` to a name without a tag.
- *
- * @param link The link to the daemon.
- * @param name The requested name.
- * @param service The service it must support.
- */
+/** Resolve a requested model; Ollama appends `:latest` to a name without a tag. */
 export function namedModel(link: DaemonLink, name: string, service: ModelService): Promise<ServedModel> {
   return link.model(name.replace(/:latest$/, ""), service);
 }
@@ -204,37 +179,23 @@ export class Durations {
     this.#first ??= performance.now();
   }
 
-  /**
-   * The fields of the last line.
-   *
-   * @param usage Token counts.
-   * @param timings The daemon's timings; default: as measured here.
-   */
+  /** The fields of the last line; without the daemon's timings, as measured here. */
   fields({ promptTokens, completionTokens }: Usage, timings?: GenerationTimings): Record<string, number> {
     const now = performance.now();
     const first = this.#first ?? now;
-    if (timings !== undefined) {
-      return {
-        total_duration: Math.round((now - this.#start) * NS_PER_MS),
-        load_duration: 0,
-        prompt_eval_count: promptTokens,
-        prompt_eval_duration: Math.round(timings.promptMs * NS_PER_MS),
-        eval_count: completionTokens,
-        eval_duration: Math.round(timings.generationMs * NS_PER_MS),
-      };
-    }
+    const { promptMs, generationMs } = timings ?? { promptMs: first - this.#start, generationMs: now - first };
     return {
       total_duration: Math.round((now - this.#start) * NS_PER_MS),
       load_duration: 0,
       prompt_eval_count: promptTokens,
-      prompt_eval_duration: Math.round((first - this.#start) * NS_PER_MS),
+      prompt_eval_duration: Math.round(promptMs * NS_PER_MS),
       eval_count: completionTokens,
-      eval_duration: Math.round((now - first) * NS_PER_MS),
+      eval_duration: Math.round(generationMs * NS_PER_MS),
     };
   }
 }
 
 /** The stop reason in Ollama's terms. */
-export function doneReason({ stopReason }: Pick<GenerationV2Result, "stopReason">): string {
+export function doneReason({ stopReason }: Pick<GenerationResult, "stopReason">): string {
   return stopReason === "max_tokens" ? "length" : "stop";
 }

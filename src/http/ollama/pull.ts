@@ -24,12 +24,6 @@ const body = z.strictObject({
   insecure: z.literal(false, "must be false: models are downloaded over https only").nullish(),
 });
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon, and the store.
- */
 export async function pull(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const name = asked.model || asked.name;
@@ -64,7 +58,7 @@ async function* progress({ link, store }: Bridge, name: string, signal: AbortSig
   }
   yield { status: "pulling manifest" };
   if (found === "loading") {
-    for await (const event of link.watch(signal)) {
+    for await (const event of link.admin.watch({ signal })) {
       if (event.status === "ready") break;
       const line = lineOf(event, name);
       if (line !== undefined) yield line;

@@ -1,5 +1,5 @@
 /** Shared by OpenAI's generation endpoints: multiple choices, finish reasons and usage. */
-import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { merged } from "../event_stream.ts";
 import config from "../../../deno.json" with { type: "json" };
@@ -48,7 +48,7 @@ export function choices(job: GenerationJob, count: number): GenerationJob[] {
 export function answersTo(
   bridge: Bridge,
   jobs: readonly GenerationJob[],
-): AsyncGenerator<readonly [number, GenerationV2Event]> {
+): AsyncGenerator<readonly [number, GenerationEvent]> {
   const [first, ...others] = jobs;
   // Most requests have one choice, and merging costs CPU time for each token.
   if (first !== undefined && others.length === 0) return alone(bridge.generate(first));
@@ -60,15 +60,15 @@ export function answersTo(
   return merged(answers, Math.max(1, jobs[0]?.model.backends[0].parallel ?? 1));
 }
 
-async function* alone(events: AsyncGenerator<GenerationV2Event>): AsyncGenerator<readonly [number, GenerationV2Event]> {
+async function* alone(events: AsyncGenerator<GenerationEvent>): AsyncGenerator<readonly [number, GenerationEvent]> {
   for await (const event of events) yield [0, event];
 }
 
 /** Cancels the other choices immediately: otherwise they would run until their next event. */
 async function* failing(
-  events: AsyncGenerator<GenerationV2Event>,
+  events: AsyncGenerator<GenerationEvent>,
   failed: AbortController,
-): AsyncGenerator<GenerationV2Event> {
+): AsyncGenerator<GenerationEvent> {
   try {
     yield* events;
   } catch (error) {
@@ -79,10 +79,10 @@ async function* failing(
 
 /** @param events Merged events from {@linkcode answersTo}. */
 export async function resultsOf(
-  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  events: AsyncIterable<readonly [number, GenerationEvent]>,
   count: number,
-): Promise<GenerationV2Result[]> {
-  const results: GenerationV2Result[] = [];
+): Promise<GenerationResult[]> {
+  const results: GenerationResult[] = [];
   for await (const [index, event] of events) if (event.type === "done") results[index] = event;
   for (let index = 0; index < count; index++) {
     if (results[index] === undefined) throw new Error("The answer ended without its final event");
@@ -90,16 +90,12 @@ export async function resultsOf(
   return results;
 }
 
-export function finishReason({ stopReason }: GenerationV2Result): string {
+export function finishReason({ stopReason }: GenerationResult): string {
   return FINISH_REASONS[stopReason] ?? "stop";
 }
 
-/**
- * Usage of an answer.
- *
- * @param prompts The choices of each prompt; a prompt counts once.
- */
-export function usageOf(...prompts: readonly (readonly GenerationV2Result[])[]): Record<string, unknown> {
+/** Usage, given the choices of each prompt; a prompt counts once. */
+export function usageOf(...prompts: readonly (readonly GenerationResult[])[]): Record<string, unknown> {
   const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
   const firsts = prompts.flatMap(([first]) => first?.usage ?? []);
   const prompt = sum(firsts.map(({ promptTokens }) => promptTokens));

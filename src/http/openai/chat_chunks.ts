@@ -1,5 +1,5 @@
 /** The stream of Chat Completions. The constant part of all chunks is serialised only once, to make chunks cheap. */
-import type { GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
+import type { GenerationEvent, GenerationResult, TokenLogprob } from "@inferd/client";
 import { serverSentEvent } from "../event_stream.ts";
 import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
 import { finishReason, type Head, usageOf } from "./answers.ts";
@@ -16,7 +16,7 @@ export interface ChunkOptions {
 
 /** @param events Events of all choices, each with its index. */
 export async function* chunks(
-  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  events: AsyncIterable<readonly [number, GenerationEvent]>,
   { head, asked }: ChunkOptions,
 ): AsyncGenerator<string> {
   const withUsage = asked.stream_options?.include_usage ?? false;
@@ -29,7 +29,7 @@ export async function* chunks(
   };
   const begun = new Set<number>();
   const calls = new Map<number, number>();
-  const results: GenerationV2Result[] = [];
+  const results: GenerationResult[] = [];
   for await (const [index, event] of events) {
     let head = "";
     if (!begun.has(index)) {

@@ -1,7 +1,7 @@
 /** OpenAI's Chat Completions: `/v1/chat/completions`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationV2Result } from "@inferd/client";
+import type { GenerateV2Fields, GenerationResult } from "@inferd/client";
 import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
@@ -188,11 +188,11 @@ function checkContinuation({ messages, add_generation_prompt: begins, continue_f
 }
 
 /** The calls to return: without parallel calls only the first. */
-function callsOf({ toolCalls }: GenerationV2Result, asked: Body): GenerationV2Result["toolCalls"] {
+function callsOf({ toolCalls }: GenerationResult, asked: Body): GenerationResult["toolCalls"] {
   return asked.parallel_tool_calls === false ? toolCalls.slice(0, 1) : toolCalls;
 }
 
-function messageOf(result: GenerationV2Result, asked: Body): Record<string, unknown> {
+function messageOf(result: GenerationResult, asked: Body): Record<string, unknown> {
   const calls = callsOf(result, asked);
   return {
     role: "assistant",

@@ -1,7 +1,7 @@
 /** OpenAI's legacy completions: `/v1/completions`. A prompt is continued as it is. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
@@ -101,7 +101,7 @@ function toRequest(asked: Body, prompt: RawPrompt): GenerationJob["request"] {
 }
 
 async function* chunks(
-  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  events: AsyncIterable<readonly [number, GenerationEvent]>,
   head: Record<string, unknown>,
   { asked, echoes }: { readonly asked: Body; readonly echoes: readonly string[] },
 ): AsyncGenerator<string> {
@@ -112,7 +112,7 @@ async function* chunks(
   const chunk = (
     index: number,
     text: string,
-    { logprobs = null, done }: { readonly logprobs?: unknown; readonly done?: GenerationV2Result } = {},
+    { logprobs = null, done }: { readonly logprobs?: unknown; readonly done?: GenerationResult } = {},
   ): string =>
     serverSentEvent({
       ...head,
@@ -122,7 +122,7 @@ async function* chunks(
     });
   const begun = new Set<number>();
   const lengths = new Map<number, number>();
-  const results = echoes.map((): GenerationV2Result[] => []);
+  const results = echoes.map((): GenerationResult[] => []);
   for await (const [index, event] of events) {
     const prompt = Math.floor(index / count);
     if (!begun.has(index)) {

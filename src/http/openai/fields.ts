@@ -120,12 +120,7 @@ export function readSampling(
   };
 }
 
-/**
- * Reject unsupported parameters; null counts as absent.
- *
- * @param reasons By field: why it is not supported and what to do instead.
- * @throws {ApiError} If one is present.
- */
+/** @throws {ApiError} If one is given, with the reason why it is not supported; null counts as absent. */
 export function refuseGiven(asked: Readonly<Record<string, unknown>>, reasons: Readonly<Record<string, string>>): void {
   for (const [name, why] of Object.entries(reasons)) {
     if (asked[name] !== null && asked[name] !== undefined) throw unsupported(name, why);
@@ -183,12 +178,7 @@ export function toToolChoice(
   return choice;
 }
 
-/**
- * The tools of a request, and whether it requires a call.
- *
- * @param allowed Restricts the tools; absent: all are allowed.
- * @throws {ApiError} If a name matches no tool.
- */
+/** @throws {ApiError} If a name matches no tool; without `allowed` all tools are offered. */
 export function offered(
   all: readonly Tool[],
   choice: Parameters<typeof toToolChoice>[0],

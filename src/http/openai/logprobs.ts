@@ -1,20 +1,12 @@
 /** Logprobs in the three formats of OpenAI's endpoints. */
 import type { TokenLogprob, TokenProbability } from "@inferd/client";
 
-/**
- * Format for Chat Completions.
- *
- * @param tokens The daemon's logprobs; undefined if not requested.
- */
+/** Chat Completions. */
 export function chatLogprobs(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> | null {
   return tokens === undefined ? null : { content: tokens.map((token) => entry(token)), refusal: null };
 }
 
-/**
- * Format for the Responses API.
- *
- * @param tokens The daemon's logprobs; undefined if not requested.
- */
+/** The Responses API. */
 export function responseLogprobs(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown>[] {
   return (tokens ?? []).map((token) => entry(token));
 }
@@ -27,12 +19,7 @@ function probability({ token, logprob, bytes }: TokenProbability): Record<string
   return { token, logprob, bytes };
 }
 
-/**
- * Format for legacy completions.
- *
- * @param tokens The daemon's logprobs; undefined if not requested.
- * @param offset Text offset of the first token.
- */
+/** Legacy completions; `offset`: that of the first token in the text. */
 export function completionLogprobs(
   tokens: readonly TokenLogprob[] | undefined,
   offset: number,

@@ -17,12 +17,7 @@ type Line =
   /** Sent every second, so that a broken stream is noticed; `null` if the daemon does not run. */
   | { readonly type: "activity"; readonly activity: DaemonActivity | null };
 
-/**
- * Stream the lines as JSON until the signal fires.
- *
- * @param link The link to the daemon.
- * @param signal Ends them.
- */
+/** Stream the lines as JSON until the signal fires. */
 export async function* live(link: Pick<DaemonLink, "admin">, signal: AbortSignal): AsyncGenerator<string> {
   for await (const [, line] of merged<Line>([events(link, signal), activities(link, signal)])) {
     yield `${JSON.stringify(line)}\n`;

@@ -45,12 +45,6 @@ export interface PageOptions {
   readonly draining: AbortSignal;
 }
 
-/**
- * Mount the page.
- *
- * @param app The application.
- * @param options The dependencies.
- */
 export function mountPage(app: Hono, { bridge, draining }: PageOptions): void {
   app.get("/", (context) => answer(context, PAGE));
   for (const [name, file] of Object.entries(PAGE_PARTS)) {

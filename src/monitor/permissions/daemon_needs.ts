@@ -5,7 +5,7 @@ import { localModels } from "../../config/backends/draft.ts";
 import { HTTP_CLIENT_ENV, proxyFor } from "../../backend/openai/http_client.ts";
 import { proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { linkTarget } from "./link_targets.ts";
-import { isFile, type Need } from "./need.ts";
+import { isFile, type Need, needs } from "./need.ts";
 import { pidPathOf } from "../../config/sockets.ts";
 import { privateSocketPath } from "../../processes/orders.ts";
 import { LIBC_PATHS } from "../../server/kernel.ts";
@@ -42,12 +42,9 @@ export function named(options: DaemonOptions, context: DaemonContext): Need[] {
   const sockets = [...inferenceSockets(options), options.rpcSocket];
   const pidFile = pidPathOf(lockPath);
   const list: Need[] = [];
-  const boot = (name: Need["name"], ...values: string[]): void => {
-    for (const value of values) list.push({ name, value, bootOnly: true });
-  };
-  const keep = (name: Need["name"], ...values: string[]): void => {
-    for (const value of values) list.push({ name, value, bootOnly: false });
-  };
+  const boot = (name: Need["name"], ...values: (string | undefined)[]): void =>
+    void list.push(...needs(name, values, true));
+  const keep = (name: Need["name"], ...values: (string | undefined)[]): void => void list.push(...needs(name, values));
 
   boot("read", runtimeDir, lockPath, pidFile);
   boot("write", runtimeDir, lockPath);
@@ -73,7 +70,7 @@ export function named(options: DaemonOptions, context: DaemonContext): Need[] {
       boot("write", modelsHome);
       boot("net", ...pullHosts(backend.source.url));
       boot("env", ...HUGGING_FACE_VARIABLES);
-      if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
+      boot("read", options.huggingFace?.tokenPath);
     } else if (modelsHome !== undefined && isNamed(backend)) {
       // A reloaded configuration may name another model of the store.
       keep("read", manifestsDir(modelsHome), blobsDir(modelsHome));
@@ -106,12 +103,11 @@ export function named(options: DaemonOptions, context: DaemonContext): Need[] {
       keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
       // Every reload may create another client.
       keep("env", ...HTTP_CLIENT_ENV);
-      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
+      boot("env", backend.apiKeyEnv);
     }
     if (backend.kind !== "llamacpp") continue;
     // Read again at SIGHUP.
-    if (backend.chatTemplate !== undefined) keep("read", backend.chatTemplate);
-    keep("read", ...(backend.lora ?? []).map(({ path }) => path));
+    keep("read", backend.chatTemplate, ...(backend.lora ?? []).map(({ path }) => path));
   }
   for (const model of localModels(options.backends)) files(model);
   if (keepsHashes(options)) {
@@ -126,9 +122,9 @@ export function named(options: DaemonOptions, context: DaemonContext): Need[] {
   // Ownership of the runtime directory.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env, ...NOTIFY_VARIABLES);
-  if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
+  boot("read", context.workingDirectory);
   // Read again at SIGHUP.
-  for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);
+  keep("read", context.configPath, options.apiKeyFile);
   return list;
 }
 

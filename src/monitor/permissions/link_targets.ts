@@ -12,12 +12,7 @@ export interface LinkTarget {
   readonly followed: string;
 }
 
-/**
- * Resolve a path, even if the file does not exist yet.
- *
- * @param path An absolute path.
- * @returns Undefined if the path has no link or may not be read.
- */
+/** Resolve an absolute path, even of a missing file; undefined if it has no link or may not be read. */
 export function linkTarget(path: string): LinkTarget | undefined {
   const missing: string[] = [];
   for (let followed = path;; followed = dirname(followed)) {

@@ -9,13 +9,12 @@ export interface Need {
   readonly bootOnly: boolean;
 }
 
-/**
- * Format permissions as arguments of `deno run`.
- *
- * @param list The permissions.
- * @param passSet Formats those that flags cannot express, as `passPermissionSet`.
- * @returns The arguments in order, without duplicates.
- */
+/** Permissions of one kind; `undefined` values are none. */
+export function needs(name: Need["name"], values: readonly (string | undefined)[], bootOnly = false): Need[] {
+  return values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly }));
+}
+
+/** Arguments of `deno run`, in order and without duplicates; `passSet` formats what flags cannot express. */
 export function flags(list: readonly Need[], passSet: (set: PermissionSet) => readonly string[]): string[] {
   const set = lists(list);
   // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.

@@ -18,7 +18,6 @@ const MEMORY_FILE = {
 /**
  * Write a permission set for child processes, which may be started as long as this process runs.
  *
- * @param set The permissions.
  * @returns Arguments of `deno run`.
  * @throws {UsageError} If this system has no files in memory, or this process may not call libc.
  */
@@ -38,13 +37,7 @@ export function passPermissionSet(set: PermissionSet): string[] {
   return refusePermissionSet(set, "This takes Linux and --allow-ffi; otherwise use another path");
 }
 
-/**
- * Where only flags will do.
- *
- * @param set The permissions.
- * @param help What to do instead.
- * @throws {UsageError} Always.
- */
+/** @throws {UsageError} Always: only flags will do. `help` says what to do instead. */
 export function refusePermissionSet(
   set: PermissionSet,
   help = `Put ${JSON.stringify({ permissions: { default: set } })} into deno.json and run "deno run --no-prompt -P"`,

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import type { DaemonOptions, HuggingFaceOptions } from "../../config/options.ts";
 import { type DaemonContext, daemonNeeds, inferenceSockets, isNamed, named } from "./daemon_needs.ts";
 import { linkTarget } from "./link_targets.ts";
-import { asFlags, descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
+import { asFlags, descriptor, flags, isFile, isGranted, key, type Need, needs } from "./need.ts";
 import { hasComma, type PermissionSet, refusePermissionSet } from "./permission_set.ts";
 import { pullNeeds, WORKER_PERMISSIONS_FLAG, workerPermissions } from "./pull_needs.ts";
 import { localModels } from "../../config/backends/draft.ts";
@@ -41,9 +41,6 @@ export interface LeftPermissions {
 /**
  * Compute exactly the Deno flags that a daemon with these options needs.
  *
- * @param options The daemon's options.
- * @param context Further inputs.
- * @returns The flags, in a fixed order.
  * @throws {UsageError} If Deno's flags cannot express a path, and `passSet` is not given.
  */
 export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
@@ -72,13 +69,7 @@ const RUNTIME_ENVIRONMENT = [
   ...["NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN", "JSR_URL", "DENO_AUTH_TOKENS"],
 ] as const;
 
-/**
- * List the environment variables passed to a daemon with these options; it gets no others.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The names.
- */
+/** List the environment variables passed to a daemon with these options; it gets no others. */
 export function daemonEnvironment(options: DaemonOptions, context: PermissionContext): readonly string[] {
   const read = daemonNeeds(options, context).filter(({ name }) => name === "env").map(({ value }) => value);
   return [...new Set([...read, ...RUNTIME_ENVIRONMENT])];
@@ -86,10 +77,6 @@ export function daemonEnvironment(options: DaemonOptions, context: PermissionCon
 
 /**
  * Compute the Deno flags for `inferd serve`, which starts such a daemon and drops all of them but `run` once it runs.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags, in a fixed order.
  */
 export function monitorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return flags(
@@ -102,21 +89,14 @@ export function monitorPermissionFlags(options: DaemonOptions, context: Permissi
   );
 }
 
-/**
- * The flags that `inferd serve` needs and this process lacks.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags; empty if nothing is missing.
- */
+/** The flags that `inferd serve` needs and this process lacks. */
 export function missingMonitorFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return missing(monitorNeeds(options, context));
 }
 
 function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
   const { modelsHome, backends } = options;
-  const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] =>
-    values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly: true }));
+  const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] => needs(name, values, true);
   const pullInto = options.http.enabled ? options.http.pullInto : undefined;
   const looksUp = localModels(backends).some(isNamed);
   return [
@@ -138,13 +118,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
   ];
 }
 
-/**
- * Compute exactly the Deno flags that a client of such a daemon needs.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags, in a fixed order.
- */
+/** Compute exactly the Deno flags that a client of such a daemon needs. */
 export function clientPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return express(clientNeeds(options, context), context);
 }
@@ -152,24 +126,18 @@ export function clientPermissionFlags(options: DaemonOptions, context: Permissio
 function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
   const sockets = [...inferenceSockets(options), options.rpcSocket, options.adminSocket];
   const hosts = [...sockets.map((path) => `unix:${path}`), ...tcpHosts(options)];
-  const list = (name: Need["name"], values: readonly string[]): Need[] =>
-    values.map((value) => ({ name, value, bootOnly: false }));
   return [
-    ...list("read", [...sockets, context.workingDirectory, context.configPath].filter((path) => path !== undefined)),
-    ...list("write", sockets),
-    ...list("net", hosts),
-    ...list("sys", ["uid"]),
-    ...list("env", context.env),
+    ...needs("read", [...sockets, context.workingDirectory, context.configPath]),
+    ...needs("write", sockets),
+    ...needs("net", hosts),
+    ...needs("sys", ["uid"]),
+    ...needs("env", context.env),
   ];
 }
 
 /**
  * Compute the Deno flags for `inferd http` with such a daemon: those of a client, plus one listening address, plus
  * those for downloads if clients may ask for them.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags, in a fixed order.
  */
 export function httpPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return [...httpDenoFlags(options), ...express(httpNeeds(options, context), context)];
@@ -185,42 +153,28 @@ export function httpNeeds(options: DaemonOptions, context: PermissionContext): N
   const { address, pullInto } = options.http;
   return [
     ...clientNeeds(options, context),
-    { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
+    ...needs("net", [hostOf(address.hostname, address.port)]),
     // Used to refuse debuggers; dropped before the bridge listens.
-    ...LIBC_PATHS.map((path): Need => ({ name: "ffi", value: path, bootOnly: true })),
-    ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
+    ...needs("ffi", LIBC_PATHS, true),
+    ...needs("read", [options.apiKeyFile]),
     ...pullInto === undefined ? [] : pullNeeds(workerPermissions(pullInto, context.huggingFace?.() ?? {})),
   ];
 }
 
-/**
- * Compute the Deno flags for `inferd doctor` with such a daemon: the daemon's own, plus read access everywhere.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags, in a fixed order.
- */
+/** Compute the Deno flags for `inferd doctor` with such a daemon: the daemon's own, plus read access everywhere. */
 export function doctorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   const list = daemonNeeds(options, context).filter(({ name }) => name !== "read");
-  const own: Need[] = [
+  const own = [
     // It starts engines itself.
-    { name: "run", value: context.execPath, bootOnly: false },
-    ...ENGINE_ENVIRONMENT.map((value): Need => ({ name: "env", value, bootOnly: false })),
-    // Free disk space.
-    { name: "sys", value: "statfs", bootOnly: false },
-    // Limit on context size.
-    { name: "sys", value: "systemMemoryInfo", bootOnly: false },
+    ...needs("run", [context.execPath]),
+    ...needs("env", ENGINE_ENVIRONMENT),
+    // Free disk space, and the limit on the context's size.
+    ...needs("sys", ["statfs", "systemMemoryInfo"]),
   ];
   return [...express([...list, ...own], context), "--allow-read"];
 }
 
-/**
- * Compute the Deno flags of the process that fetches native libraries for such a daemon.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags, in a fixed order.
- */
+/** Compute the Deno flags of the process that fetches native libraries for such a daemon. */
 export function fetcherPermissionFlags(
   options: DaemonOptions,
   { passSet = refusePermissionSet }: PermissionContext,
@@ -229,13 +183,7 @@ export function fetcherPermissionFlags(
   return fetchPermissions(cacheDir, home, { socket: privateSocketPath(options), passSet });
 }
 
-/**
- * The flags that a daemon with these options needs and this process lacks.
- *
- * @param options The daemon's options.
- * @param context As for `permissionFlags`.
- * @returns The flags; empty if nothing is missing.
- */
+/** The flags that a daemon with these options needs and this process lacks. */
 export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return missing(daemonNeeds(options, context));
 }
@@ -252,14 +200,7 @@ function missing(list: readonly Need[]): string[] {
   return flags(list.filter((need) => !isGranted(descriptor(need))), asFlags).slice(1);
 }
 
-/**
- * The flags that newly added backends need, also for starting them, and this process lacks.
- *
- * @param options The daemon's options.
- * @param backends The new backends.
- * @param context As for `permissionFlags`.
- * @returns The flags; empty if nothing is missing.
- */
+/** The flags that newly added backends need, also for starting them, and this process lacks. */
 export function missingForBackends(
   options: DaemonOptions,
   backends: DaemonOptions["backends"],
@@ -279,8 +220,6 @@ export function missingForBackends(
  * Drop the permissions needed only for boot. An unrestricted grant (`-A`, `--allow-read`) cannot be narrowed and stays
  * if serving needs any part of it.
  *
- * @param options As for `permissionFlags`.
- * @param context As for `permissionFlags`.
  * @returns The remaining permissions, as queried from Deno.
  */
 export function dropBootPermissions(options: DaemonOptions, context: PermissionContext): LeftPermissions {

@@ -8,7 +8,7 @@ import { HUGGING_FACE_VARIABLES } from "../../models/transfer/access.ts";
 import { HF_ENDPOINT } from "../../models/transfer/reference.ts";
 import { pullHosts } from "./hosts.ts";
 import { linkTarget } from "./link_targets.ts";
-import { descriptor, type Need } from "./need.ts";
+import { descriptor, isGranted, type Need, needs } from "./need.ts";
 
 /** `deno run` flag for workers with fewer permissions than their process. */
 export const WORKER_PERMISSIONS_FLAG = "--unstable-worker-options";
@@ -30,12 +30,7 @@ export interface WorkerPermissions {
   readonly run: false;
 }
 
-/**
- * Permissions of the worker: the store, the hub's hosts and the token file. `inferd pull` needs the same.
- *
- * @param root The store.
- * @param huggingFace Endpoint and token file.
- */
+/** Permissions of the worker: the store, the hub's hosts and the token file. `inferd pull` needs the same. */
 export function workerPermissions(
   root: string,
   { endpoint = HF_ENDPOINT, tokenPath }: HuggingFaceOptions,
@@ -54,29 +49,21 @@ export function workerPermissions(
   };
 }
 
-/**
- * Permissions of the bridge until the worker runs.
- *
- * @param given The worker's permissions.
- */
+/** Permissions of the bridge until the worker runs. */
 export function pullNeeds({ read, write, net, sys }: WorkerPermissions): Need[] {
-  const list = (name: Need["name"], values: readonly string[]): Need[] =>
-    values.map((value) => ({ name, value, bootOnly: true }));
   return [
-    ...list("read", [...read, ...PROGRAM.protocol === "file:" ? [fromFileUrl(PROGRAM)] : []]),
-    ...list("write", write),
-    ...list("net", net),
+    ...needs("read", [...read, PROGRAM.protocol === "file:" ? fromFileUrl(PROGRAM) : undefined], true),
+    ...needs("write", write, true),
+    ...needs("net", net, true),
     // Memory limits the quantisation that is chosen.
-    ...list("sys", [...sys, "systemMemoryInfo"]),
-    ...list("env", HUGGING_FACE_VARIABLES),
+    ...needs("sys", [...sys, "systemMemoryInfo"], true),
+    ...needs("env", HUGGING_FACE_VARIABLES, true),
   ];
 }
 
 /** Give them up. An unrestricted grant (`-A`, `--allow-write`) cannot be narrowed and stays. */
 export function dropPullNeeds(given: WorkerPermissions): void {
   for (const need of pullNeeds(given)) {
-    if (Deno.permissions.querySync({ name: need.name }).state !== "granted") {
-      Deno.permissions.revokeSync(descriptor(need));
-    }
+    if (!isGranted({ name: need.name })) Deno.permissions.revokeSync(descriptor(need));
   }
 }

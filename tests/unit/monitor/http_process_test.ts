@@ -1,17 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { type Bridge, HttpProcess } from "../../../src/monitor/http_process.ts";
+import type { ChildExit } from "../../../src/processes/monitor_link.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
 
 /** A bridge that ends when it is told to. */
 function fakeBridge(pid: number): Bridge & { readonly die: (code: number) => void } {
-  const { promise, resolve } = Promise.withResolvers<{ code: number }>();
-  return {
-    pid: Promise.resolve(pid),
-    exited: promise,
-    end: () => resolve({ code: 0 }),
-    kill: () => resolve({ code: 137 }),
-    die: (code) => resolve({ code }),
-  };
+  const { promise, resolve } = Promise.withResolvers<ChildExit>();
+  const die = (code: number): void => resolve({ code, signal: null });
+  return { started: Promise.resolve(pid), exited: promise, end: () => die(0), kill: () => die(137), die };
 }
 
 Deno.test("HttpProcess starts a bridge again that ended, until it is disposed of", async () => {

@@ -1,5 +1,5 @@
 /** The response object of the Responses API and its items. */
-import type { GenerationV2Result } from "@inferd/client";
+import type { GenerationResult } from "@inferd/client";
 import { packReasoning } from "./items.ts";
 import { type FunctionName, offered } from "./tools.ts";
 import { type Body, wantsSummary } from "./request.ts";
@@ -20,7 +20,7 @@ export function newId(prefix: "resp" | "msg" | "rs" | "fc"): string {
 export function responseObject(head: Head, asked: Body, state: {
   readonly status: "in_progress" | "completed" | "incomplete" | "failed";
   readonly output: readonly OutputItem[];
-  readonly result?: GenerationV2Result;
+  readonly result?: GenerationResult;
   readonly error?: { readonly code: string; readonly message: string };
 }): Record<string, unknown> {
   const { status, output, result, error } = state;
@@ -58,7 +58,7 @@ export function responseObject(head: Head, asked: Body, state: {
   };
 }
 
-function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
+function usageOf({ usage }: GenerationResult): Record<string, unknown> {
   return {
     input_tokens: usage.promptTokens,
     input_tokens_details: { cached_tokens: usage.cachedTokens ?? 0 },

@@ -1,6 +1,6 @@
 /** OpenAI's Responses API: `/v1/responses`. */
 import type { Context } from "hono";
-import type { GenerationV2Event } from "@inferd/client";
+import type { GenerationEvent } from "@inferd/client";
 import { readBody } from "../../body.ts";
 import type { Bridge } from "../../bridge.ts";
 import { streamedEvents } from "../../event_stream.ts";
@@ -35,7 +35,7 @@ export async function responses(context: Context, bridge: Bridge): Promise<Respo
   throw new Error("The answer ended without its final event");
 }
 
-async function* pieces(events: AsyncIterable<GenerationV2Event>, builder: ResponseBuilder): AsyncGenerator<string> {
+async function* pieces(events: AsyncIterable<GenerationEvent>, builder: ResponseBuilder): AsyncGenerator<string> {
   let begun = false;
   for await (const event of events) {
     // Sent with the first event, so that earlier errors get their own status.

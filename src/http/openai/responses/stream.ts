@@ -1,5 +1,5 @@
 /** The events of a streamed response, in the order clients expect. */
-import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import { toApiError } from "../../api_error.ts";
 import { serverSentEvent } from "../../event_stream.ts";
 import { responseLogprobs } from "../logprobs.ts";
@@ -40,7 +40,7 @@ export class ResponseBuilder {
   }
 
   /** Events for a piece of the answer. */
-  take(event: Exclude<GenerationV2Event, { type: "done" }>): string {
+  take(event: Exclude<GenerationEvent, { type: "done" }>): string {
     if (event.type === "thinking") return this.#text(event.type, event.text, []);
     if (event.type === "text") return this.#text(event.type, event.text, responseLogprobs(event.logprobs));
     if (this.#asked.parallel_tool_calls === false && this.#calls > 0) return "";
@@ -62,7 +62,7 @@ export class ResponseBuilder {
     return closed + events;
   }
 
-  end(result: GenerationV2Result): string {
+  end(result: GenerationResult): string {
     const status = statusOf(result);
     const closed = this.#close(status);
     const response = responseObject(this.#head, this.#asked, { status, output: this.#output, result });
@@ -148,6 +148,6 @@ export class ResponseBuilder {
   }
 }
 
-export function statusOf({ stopReason }: GenerationV2Result): "completed" | "incomplete" {
+export function statusOf({ stopReason }: GenerationResult): "completed" | "incomplete" {
   return stopReason === "max_tokens" ? "incomplete" : "completed";
 }

@@ -36,11 +36,7 @@ export function flatName({ name, namespace }: FunctionName): string {
   return namespace.endsWith("_") ? `${namespace}${name}` : `${namespace}__${name}`;
 }
 
-/**
- * The functions that are offered to the model.
- *
- * @throws {ApiError} If all tools are the server's.
- */
+/** @throws {ApiError} If all tools are the server's. */
 export function functionsIn(given: Tools): Omit<z.output<typeof functionTool>, "type">[] {
   const functions = offered(given).flatMap((tool) =>
     tool.type === "function"

@@ -23,9 +23,7 @@ export function setKey(key) {
 }
 
 /**
- * Send a request.
- *
- * @param {string} path The path.
+ * @param {string} path
  * @param {{ body?: unknown, signal?: AbortSignal, method?: string }} [options] The body is sent as JSON.
  * @returns {Promise<Response>} A successful response.
  * @throws {RequestError} If it failed; the signal's reason if it was aborted.
@@ -67,10 +65,8 @@ export function readError(body) {
 }
 
 /**
- * Iterate over the lines of a response as they arrive.
- *
- * @param {Response} response The response.
- * @returns {AsyncGenerator<string, void, void>} Non-empty lines.
+ * @param {Response} response
+ * @returns {AsyncGenerator<string, void, void>} Its non-empty lines, as they arrive.
  */
 export async function* linesOf(response) {
   if (response.body === null) return;

@@ -15,8 +15,6 @@ import { ask, linesOf, readError, RequestError } from "./api.js";
  */
 
 /**
- * Stream the pieces of an answer.
- *
  * @param {readonly Message[]} messages The conversation.
  * @param {{ system: string, fields: Record<string, unknown> }} settings System prompt and request fields.
  * @param {AbortSignal} signal Stops it.

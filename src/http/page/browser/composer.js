@@ -66,8 +66,8 @@ export class Composer {
   /**
    * Fill the form, to edit and send.
    *
-   * @param {string} text The text.
-   * @param {readonly string[]} images The images.
+   * @param {string} text
+   * @param {readonly string[]} images
    */
   write(text, images) {
     this.#field.value = text;

@@ -6,13 +6,11 @@
  */
 
 /**
- * Create an element.
- *
  * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag Tag name.
+ * @param {Tag} tag
  * @param {Attributes} [attributes] `onclick` etc. add listeners; `true` sets an empty attribute; `false` and
  * `undefined` set none.
- * @param {...Child} children The content.
+ * @param {...Child} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
@@ -27,21 +25,19 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * Create a button that does not submit.
+ * A button that does not submit.
  *
- * @param {string} label The label.
- * @param {(event: MouseEvent) => void} onclick The click handler.
- * @param {Attributes} [attributes] Further attributes.
+ * @param {string} label
+ * @param {(event: MouseEvent) => void} onclick
+ * @param {Attributes} [attributes]
  */
 export function button(label, onclick, attributes = {}) {
   return element("button", { type: "button", onclick, ...attributes }, label);
 }
 
 /**
- * Get an element by id.
- *
  * @template {HTMLElement} Kind
- * @param {string} id The id.
+ * @param {string} id
  * @param {new () => Kind} kind Its class.
  * @returns {Kind}
  */
@@ -51,11 +47,7 @@ export function byId(id, kind) {
   return found;
 }
 
-/**
- * Announce a text to screen readers.
- *
- * @param {string} text The text.
- */
+/** @param {string} text Announced to screen readers. */
 export function announce(text) {
   byId("announcer", HTMLElement).textContent = text;
 }

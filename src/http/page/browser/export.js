@@ -4,10 +4,8 @@ import { element } from "./dom.js";
 /** @typedef {import("./conversations.js").Conversation} Conversation */
 
 /**
- * Offer a conversation for download.
- *
- * @param {Conversation} conversation The conversation.
- * @param {"json" | "md"} format The file format.
+ * @param {Conversation} conversation
+ * @param {"json" | "md"} format
  */
 export function download(conversation, format) {
   const text = format === "json" ? JSON.stringify(conversation, null, 2) : toMarkdown(conversation);

@@ -20,11 +20,7 @@ import { ask, linesOf, RequestError } from "./api.js";
 const SILENCE_MS = 5000;
 const RECONNECT_MS = 1000;
 
-/**
- * Follow the daemon for as long as the page is open.
- *
- * @param {(line: Line) => void} onLine Called with each line.
- */
+/** @param {(line: Line) => void} onLine Called with each line, for as long as the page is open. */
 export async function follow(onLine) {
   for (;;) {
     const cut = new AbortController();

@@ -6,31 +6,8 @@ import DOMPurify from "./dompurify.js";
 import { Marked } from "./marked.js";
 
 const TAGS = [
-  "p",
-  "br",
-  "hr",
-  "em",
-  "strong",
-  "del",
-  "code",
-  "pre",
-  "blockquote",
-  "ul",
-  "ol",
-  "li",
-  "a",
-  "h1",
-  "h2",
-  "h3",
-  "h4",
-  "h5",
-  "h6",
-  "table",
-  "thead",
-  "tbody",
-  "tr",
-  "th",
-  "td",
+  ...["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li", "a"],
+  ...["h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"],
 ];
 const ATTRIBUTES = ["href", "start", "align"];
 
@@ -48,12 +25,7 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   node.target = "_blank";
 });
 
-/**
- * Render Markdown.
- *
- * @param {string} text The Markdown.
- * @returns {DocumentFragment}
- */
+/** @param {string} text @returns {DocumentFragment} */
 export function renderMarkdown(text) {
   const html = marked.parse(text, { async: false });
   return DOMPurify.sanitize(html, {

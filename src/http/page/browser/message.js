@@ -36,8 +36,8 @@ export class MessageView {
   /**
    * Show a complete message.
    *
-   * @param {Message} message The message.
-   * @param {Actions} actions Available actions.
+   * @param {Message} message
+   * @param {Actions} actions Those that are available.
    */
   static of(message, actions) {
     const view = new MessageView(message.role);

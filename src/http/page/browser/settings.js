@@ -36,11 +36,7 @@ export class Settings {
     });
   }
 
-  /**
-   * Set the available models.
-   *
-   * @param {readonly import("./models.js").Capabilities[]} models Models that can chat.
-   */
+  /** @param {readonly import("./models.js").Capabilities[]} models Models that can chat. */
   offer(models) {
     const chosen = this.#model.value;
     const names = models.map(({ model, backend }) => model ?? backend);
@@ -61,11 +57,7 @@ export class Settings {
     return byId("system", HTMLTextAreaElement).value.trim();
   }
 
-  /**
-   * Read the request fields.
-   *
-   * @returns {Record<string, unknown> | undefined} `undefined` if the tools are invalid, which the form reports.
-   */
+  /** @returns {Record<string, unknown> | undefined} `undefined` if the tools are invalid, which the form reports. */
   read() {
     const fields = /** @type {Record<string, unknown>} */ ({});
     if (this.model !== "") fields.model = this.model;

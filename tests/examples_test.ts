@@ -89,7 +89,7 @@ interface Program {
   readonly dir: string;
 }
 
-async function run({ command, args, dir }: Program, { stdin = "", expected }: Example): Promise<void> {
+async function assertRuns({ command, args, dir }: Program, { stdin = "", expected }: Example): Promise<void> {
   const child = new Deno.Command(command, {
     args: [...args],
     env: { INFERD_UDS: join(dir, "infer.sock"), INFERD_ADMIN_ADDR: join(dir, "admin.sock"), NO_COLOR: "1" },
@@ -120,7 +120,7 @@ for (const example of EXAMPLES) {
   Deno.test(`the example "${name}" runs in Deno`, async () => {
     await withDaemon(async (dir) => {
       const file = join(ROOT, "examples", `${name}.ts`);
-      await run({ command: Deno.execPath(), args: ["run", "--quiet", "-A", file, ...args], dir }, example);
+      await assertRuns({ command: Deno.execPath(), args: ["run", "--quiet", "-A", file, ...args], dir }, example);
     });
   });
 }
@@ -139,7 +139,10 @@ Deno.test({
         const { name, args = [] } = example;
         const file = join(dir, `${name}.ts`);
         await transpileFile(join(ROOT, "examples", `${name}.ts`), file);
-        await t.step(name, () => run({ command: "node", args: [file.replace(/ts$/, "js"), ...args], dir }, example));
+        await t.step(
+          name,
+          () => assertRuns({ command: "node", args: [file.replace(/ts$/, "js"), ...args], dir }, example),
+        );
       }
     });
   },

@@ -2,10 +2,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ModelServer } from "../support/model_server.ts";
 import { OpenAiServer, words } from "../support/openai_server.ts";
-import { Sandbox } from "../support/program.ts";
+import { MAIN, Sandbox } from "../support/program.ts";
 import { hasTerminal, Terminal } from "../support/terminal.ts";
-
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 Deno.test({
   name: "inferd chat stops the answer on Ctrl-C, keeps its history for the next chat, and leaves on Ctrl-D",

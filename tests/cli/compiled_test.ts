@@ -5,6 +5,7 @@ import { engineCommand } from "../../src/engine/ipc/command.ts";
 import { COMPILED, SELF } from "../support/compiled.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { freePort } from "../support/free_port.ts";
+import { argumentsOf } from "../support/processes.ts";
 import { denoDir, Sandbox } from "../support/program.ts";
 
 const ASKED = ["generate", "--temperature", "0", "What is the capital of France?"];
@@ -12,7 +13,7 @@ const MOCK = ["--backend", "mock"];
 
 /** The permissions that a confined process was started with. */
 function permissionsOf(pid: number): Record<string, string[]> {
-  const words = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+  const words = argumentsOf(pid);
   return JSON.parse(words[words.indexOf("confined") + 1] ?? "");
 }
 

@@ -5,7 +5,7 @@ import { checkEngine } from "../../src/cli/doctor/engine.ts";
 import { checkContexts } from "../../src/cli/doctor/contexts.ts";
 import { checkDisks, checkRoom, type DiskSpace } from "../../src/cli/doctor/places.ts";
 import { whyNotWritable } from "../../src/cli/doctor/writable.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkTemplates } from "../../src/cli/doctor/templates.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
@@ -427,8 +427,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "whyNotWritable sees a file system that is mounted read-only",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("whyNotWritable sees a file system that is mounted read-only"),
   async fn(): Promise<void> {
     const dir = await Deno.makeTempDir({ prefix: "inferd-" });
     try {

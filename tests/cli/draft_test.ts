@@ -34,7 +34,7 @@ Deno.test("serve fetches a draft model with a source, under exact permissions", 
   const backends = [{ kind: "llamacpp", name: "a", n_ctx: 256, model: { name: "inferd-tiny" }, draft }];
   Deno.writeTextFileSync(path, JSON.stringify({ models_home: "models", backends }));
   const options = { env: { INFERD_CONFIG: path } };
-  const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  const permissions = await box.exactPermissions(options);
   await using daemon = await box.serve([], { ...options, permissions });
   const { capabilities } = await box.admin.snapshot();
   assertEquals(capabilities.map(({ model, draft }) => [model, draft]), [["inferd-tiny", "small"]]);

@@ -29,14 +29,14 @@ function has(command: string, ...args: string[]): boolean {
 
 function testGuide(
   name: string,
-  follow: (guide: (options?: GuideOptions) => GuideReader) => Promise<void>,
+  assertHolds: (guide: (options?: GuideOptions) => GuideReader) => Promise<void>,
   ignore = false,
 ): void {
   tested.push(`${name}.md`);
   Deno.test({
     name: `the guide ${name}.md holds when it is followed`,
     ignore,
-    fn: () => follow((options) => new GuideReader(Deno.readTextFileSync(new URL(`${name}.md`, GUIDES)), options)),
+    fn: () => assertHolds((options) => new GuideReader(Deno.readTextFileSync(new URL(`${name}.md`, GUIDES)), options)),
   });
 }
 

@@ -1,27 +1,15 @@
 /** What the monitor starts for a daemon with exactly its permissions: engines of a reload and on demand, and fetching. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { delay } from "@std/async";
-import { childrenOf } from "../support/children.ts";
+import { argumentsOf, assertEnds, childrenOf } from "../support/processes.ts";
 import { Sandbox } from "../support/program.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { recordsIn } from "../support/log_file.ts";
 
 const LINUX = Deno.build.os === "linux";
 
-function configure(box: Sandbox, config: unknown): void {
-  Deno.mkdirSync(`${box.dir}/.inferd`, { recursive: true });
-  Deno.writeTextFileSync(`${box.dir}/.inferd/config.json`, JSON.stringify(config));
-}
-
-async function exactly(box: Sandbox): Promise<string[]> {
-  return (await box.run(["permissions", "serve"])).stdout.trim().split(" ");
-}
-
 /** Processes of engines that the monitor has. */
 function engines(monitor: number): number[] {
-  return childrenOf(monitor).filter((pid) =>
-    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("/src/engine/main.ts")
-  );
+  return childrenOf(monitor).filter((pid) => argumentsOf(pid).some((word) => word.includes("/src/engine/main.ts")));
 }
 
 const ASKED = ["generate", "--temperature", "0", "What is the capital of France?"];
@@ -32,16 +20,17 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     const backend = { kind: "llamacpp", name: "local", model: { name: "inferd-tiny" } };
-    configure(box, { backends: [{ ...backend, n_ctx: 512 }] });
-    await using daemon = await box.serve([], { permissions: await exactly(box) });
+    box.configure({ backends: [{ ...backend, n_ctx: 512 }] });
+    await using daemon = await box.serve([], { permissions: await box.exactPermissions() });
     await daemon.stderr.has("inferd is ready");
     const [before = 0] = engines(daemon.pid);
-    configure(box, { backends: [{ ...backend, n_ctx: 768 }] });
+    box.configure({ backends: [{ ...backend, n_ctx: 768 }] });
     daemon.kill("SIGHUP");
     await daemon.stderr.has("reloaded backends");
     assertEquals((await box.run(ASKED)).stdout, "Paris.\n");
     // The old one leaves when it has answered its last request, of which nothing tells.
-    while (engines(daemon.pid).length > 1) await delay(10);
+    await assertEnds(before);
+    assertEquals(engines(daemon.pid).length, 1);
     daemon.kill("SIGTERM");
     const { code, stderr } = await daemon.outcome;
     assertEquals([code, stderr.match(/engine_started/g)?.length], [0, 2], stderr);
@@ -59,8 +48,8 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     const backend = { kind: "llamacpp", load: "on_demand", idle_unload_secs: 1 };
-    configure(box, { backends: [{ ...backend, name: "local", model: { name: "inferd-tiny" } }] });
-    await using daemon = await box.serve([], { permissions: await exactly(box) });
+    box.configure({ backends: [{ ...backend, name: "local", model: { name: "inferd-tiny" } }] });
+    await using daemon = await box.serve([], { permissions: await box.exactPermissions() });
     await daemon.stderr.has("inferd is ready");
     for (let time = 0; time < 2; time++) {
       assertEquals(engines(daemon.pid), []);
@@ -69,7 +58,7 @@ Deno.test({
         if (event.status === "capabilities" && event.state === "asleep") break;
       }
       // The engine's own end comes right after it.
-      while (engines(daemon.pid).length > 0) await delay(10);
+      await assertEnds(...engines(daemon.pid));
     }
     daemon.kill("SIGTERM");
     assertEquals((await daemon.outcome).code, 0);

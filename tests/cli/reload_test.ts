@@ -4,29 +4,14 @@ import { connect } from "@inferd/client";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { Sandbox } from "../support/program.ts";
 
-/** The configuration file of a sandbox. */
-function configure(sandbox: Sandbox, config: unknown): void {
-  Deno.mkdirSync(`${sandbox.dir}/.inferd`, { recursive: true });
-  Deno.writeTextFileSync(
-    `${sandbox.dir}/.inferd/config.json`,
-    typeof config === "string" ? config : JSON.stringify(config),
-  );
-}
-
 function backends(...names: string[]): unknown[] {
   return names.map((name) => ({ kind: "mock", name, script: { tokens: [`I am ${name}`] } }));
 }
 
-/** The exact flags of the daemon. */
-async function exactly(sandbox: Sandbox): Promise<string[]> {
-  const { stdout } = await sandbox.run(["permissions", "serve"]);
-  return stdout.trim().split(" ");
-}
-
 Deno.test("SIGHUP has the daemon serve what the configuration file says now, and a file that is wrong changes nothing", async () => {
   await using sandbox = new Sandbox();
-  configure(sandbox, { backends: backends("one") });
-  await using daemon = await sandbox.serve([], { permissions: await exactly(sandbox) });
+  sandbox.configure({ backends: backends("one") });
+  await using daemon = await sandbox.serve([], { permissions: await sandbox.exactPermissions() });
   const events = sandbox.admin.watch()[Symbol.asyncIterator]();
   const next = async (wanted: string): Promise<Record<string, unknown>> => {
     for (;;) {
@@ -40,18 +25,18 @@ Deno.test("SIGHUP has the daemon serve what the configuration file says now, and
   const answer = async (): Promise<string> => await client.generate("Who?").text();
   assertEquals(await answer(), "I am one");
 
-  configure(sandbox, { backends: backends("two") });
+  sandbox.configure({ backends: backends("two") });
   daemon.kill("SIGHUP");
   await next("reloaded");
   assertEquals(await answer(), "I am two");
 
-  configure(sandbox, '{ "backends": [{ "kind": "moc" }] }');
+  sandbox.configure('{ "backends": [{ "kind": "moc" }] }');
   daemon.kill("SIGHUP");
   const { reason } = await next("reload_failed");
   assertStringIncludes(String(reason), "moc");
   assertEquals(await answer(), "I am two");
   // What the commands read is not what the daemon could not.
-  configure(sandbox, {});
+  sandbox.configure({});
   const { stdout, code } = await sandbox.run(["status"]);
   assertEquals(code, 0);
   assertStringIncludes(stdout, "not reloaded: ");
@@ -62,18 +47,18 @@ Deno.test("SIGHUP has the daemon serve what the configuration file says now, and
 
 Deno.test("reload waits for the new configuration, and tells why one cannot be used, also after an earlier failure", async () => {
   await using sandbox = new Sandbox();
-  configure(sandbox, { backends: backends("one") });
-  await using daemon = await sandbox.serve([], { permissions: await exactly(sandbox) });
+  sandbox.configure({ backends: backends("one") });
+  await using daemon = await sandbox.serve([], { permissions: await sandbox.exactPermissions() });
   await using client = await connect({ path: `${sandbox.runtimeDir}/infer.sock` });
 
-  configure(sandbox, { backends: backends("two"), http: "127.0.0.1:0" });
+  sandbox.configure({ backends: backends("two"), http: "127.0.0.1:0" });
   const { code, stdout, stderr } = await sandbox.run(["reload"]);
   assertEquals([code, stdout], [0, "Reloaded\n"], stderr);
   assertEquals(stderr, "Changed, but used only after a restart: http\n");
   assertEquals(await client.generate("Who?").text(), "I am two");
 
   // What the daemon finds out, not the command.
-  configure(sandbox, { backends: [{ kind: "llamacpp", name: "two", model: { path: "/nonexistent/model.gguf" } }] });
+  sandbox.configure({ backends: [{ kind: "llamacpp", name: "two", model: { path: "/nonexistent/model.gguf" } }] });
   for (let attempt = 0; attempt < 2; attempt++) {
     const failed = await sandbox.run(["reload"]);
     assertEquals([failed.code, failed.stdout], [1, ""]);
@@ -81,15 +66,15 @@ Deno.test("reload waits for the new configuration, and tells why one cannot be u
     assertEquals(await client.generate("Who?").text(), "I am two");
   }
   // The failure that is known already is not this one's outcome.
-  configure(sandbox, { backends: backends("three") });
+  sandbox.configure({ backends: backends("three") });
   assertEquals((await sandbox.run(["reload"])).code, 0);
   assertEquals(await client.generate("Who?").text(), "I am three");
 
-  configure(sandbox, '{ "backends": [{ "kind": "moc" }] }');
+  sandbox.configure('{ "backends": [{ "kind": "moc" }] }');
   const refused = await sandbox.run(["reload"]);
   assertEquals(refused.code, 2);
   assertStringIncludes(refused.stderr, "moc");
-  configure(sandbox, {});
+  sandbox.configure({});
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
   const none = await sandbox.run(["reload"]);
@@ -103,11 +88,11 @@ Deno.test("reload changes a model that is a file, its template and a remote serv
   await Deno.writeTextFile(`${sandbox.dir}/own.jinja`, "{% for m in messages %}{{ m.content }}{% endfor %}");
   const own = { kind: "llamacpp", name: "own", model: { path: "../own.gguf" }, chat_template: "../own.jinja" };
   const far = { kind: "openai-compat", name: "far", base_url: "http://127.0.0.1:9/v1", model: "m", api_key_env: "FAR" };
-  configure(sandbox, { backends: [{ ...own, n_ctx: 512 }, far] });
+  sandbox.configure({ backends: [{ ...own, n_ctx: 512 }, far] });
   const options = { env: { FAR: "sk-1" } };
-  const flags = (await sandbox.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  const flags = await sandbox.exactPermissions(options);
   await using daemon = await sandbox.serve([], { ...options, permissions: flags });
-  configure(sandbox, { backends: [{ ...own, n_ctx: 256 }, { ...far, timeout_secs: 9 }] });
+  sandbox.configure({ backends: [{ ...own, n_ctx: 256 }, { ...far, timeout_secs: 9 }] });
   const { code, stderr } = await sandbox.run(["reload"], options);
   assertEquals([code, stderr], [0, ""]);
   assertStringIncludes((await sandbox.run(["status"], options)).stdout, "256 tokens");
@@ -127,13 +112,13 @@ Deno.test({
     };
     await makeFifo(fifo);
     const local = { kind: "llamacpp", name: "one", model: { name: "inferd-tiny" }, chat_template: fifo };
-    configure(sandbox, { backends: [local] });
+    sandbox.configure({ backends: [local] });
     const { code, stderr } = await sandbox.run(["serve"]);
     assertEquals(code, 1);
     assertStringIncludes(stderr, `inferd: Cannot read "${fifo}" of backend "one": it is not a regular file\n`);
 
     Deno.writeTextFileSync(key, "secret");
-    configure(sandbox, { backends: backends("one"), api_key_file: key });
+    sandbox.configure({ backends: backends("one"), api_key_file: key });
     await using daemon = await sandbox.serve([]);
     await using client = await connect({ path: `${sandbox.runtimeDir}/infer.sock` });
     const refused = async (): Promise<string> => {

@@ -1,12 +1,10 @@
 import { BackendUnavailableError, connect } from "@inferd/client";
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Sandbox } from "../support/program.ts";
+import { everyTurn } from "../support/waiting.ts";
+import { modeOf } from "../support/folders.ts";
 
 const HANGING = ["--backend", "mock", "--mock-script", '{"count":3,"hangAt":1}'];
-
-function mode(path: string): number {
-  return (Deno.statSync(path).mode ?? 0) & 0o777;
-}
 
 function exists(path: string): boolean {
   try {
@@ -20,9 +18,9 @@ function exists(path: string): boolean {
 Deno.test("serve leaves only the lock file and exits with 0 when terminated", async () => {
   await using box = new Sandbox();
   await using daemon = await box.serve(["--backend", "mock"]);
-  assertEquals(mode(box.runtimeDir), 0o700);
-  assertEquals(mode(`${box.runtimeDir}/admin.sock`), 0o600);
-  assertEquals(mode(`${box.runtimeDir}/infer.sock`), 0o660);
+  assertEquals(modeOf(box.runtimeDir), 0o700);
+  assertEquals(modeOf(`${box.runtimeDir}/admin.sock`), 0o600);
+  assertEquals(modeOf(`${box.runtimeDir}/infer.sock`), 0o660);
   assertEquals(Deno.readTextFileSync(`${box.runtimeDir}/inferd.pid`).trim(), String(daemon.pid));
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
@@ -107,15 +105,14 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     await using client = await connect({ path: `${box.runtimeDir}/infer.sock` });
     const running = client.generate("hi")[Symbol.asyncIterator]();
     await running.next();
-    const asking = setInterval(() => {
+    using _asking = everyTurn(() => {
       try {
         daemon.kill(signal);
       } catch (error) {
         if (!(error instanceof TypeError)) throw error; // It has ended, which what it prints tells later.
       }
-    }, 50);
+    });
     const outcome = await daemon.stderr.all;
-    clearInterval(asking);
     assertStringIncludes(outcome, "draining");
     assertEquals((await daemon.outcome).code, code);
   });
@@ -208,7 +205,7 @@ Deno.test("serve exits with 0 when terminated before its daemon takes signals", 
   for (let attempt = 0; attempt < 5 && ended[0] !== 0; attempt++) {
     await using box = new Sandbox();
     await using daemon = box.spawn(["serve", "--backend", "mock"]);
-    while (!(daemon.daemonPid > 0));
+    await daemon.hasStartedDaemon();
     daemon.kill("SIGTERM");
     const { code, stderr } = await daemon.outcome;
     ended = [code, stderr];

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { dirname } from "@std/path";
 import { type Outcome, Sandbox } from "../support/program.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 
 const LINUX = Deno.build.os === "linux";
 
@@ -196,8 +196,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "inferd service install says that the disk is full, and leaves nothing of the unit there",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("inferd service install says that the disk is full, and leaves nothing of the unit there"),
   fn: async () => {
     await using box = new Services();
     box.systemctl();

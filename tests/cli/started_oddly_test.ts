@@ -10,12 +10,6 @@ function filesOf(box: Sandbox): string[] {
   return [...Deno.readDirSync(box.runtimeDir)].map(({ name }) => name).sort();
 }
 
-/** The daemon has its lock as long as it lives. */
-async function untilUnlocked(box: Sandbox): Promise<void> {
-  using lock = await Deno.open(`${box.runtimeDir}/inferd.lock`, { read: true, write: true });
-  await lock.lock(true);
-}
-
 Deno.test({
   name: "serve runs and drains when nothing can be written to stderr",
   ignore: !LINUX,
@@ -38,7 +32,7 @@ Deno.test({
       await using terminal = new Terminal(box, ["serve", ...MOCK]);
       await terminal.screen.has("inferd is ready");
     }
-    await untilUnlocked(box);
+    await box.untilUnlocked();
     assertEquals(filesOf(box), ["inferd.lock"]);
   },
 });
@@ -81,7 +75,7 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     await using daemon = box.spawn(["serve", ...MOCK]);
-    while (!(daemon.daemonPid > 0));
+    await daemon.hasStartedDaemon();
     daemon.kill("SIGHUP");
     const ended = daemon.outcome.then(({ code, stderr }) => {
       throw new Error(`The daemon ended with ${code}: ${stderr}`);

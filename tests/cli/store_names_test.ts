@@ -5,10 +5,10 @@ import { modelHash, shardFileName } from "../../src/models/file/shards.ts";
 import { modelBytes, splitModel } from "../support/gguf_files.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { sha256Of } from "../support/model_store.ts";
-import { Output, type ProgramOptions, Sandbox } from "../support/program.ts";
+import { MAIN, Output, type ProgramOptions, Sandbox } from "../support/program.ts";
 import { hasTerminal } from "../support/terminal.ts";
+import { eventually } from "../support/waiting.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const WHOLE = Deno.readFileSync(BUILT_INS["inferd-tiny"].url);
 const [ONE, TWO] = [modelBytes(300_000, 1), modelBytes(300_000, 2)] as const;
 const [FIRST, SECOND] = await Promise.all([sha256Of(ONE), sha256Of(TWO)]);
@@ -187,7 +187,7 @@ Deno.test("a split model is pulled, listed, checked and served by its name, and 
       const options = { env: { ...env, INFERD_CONFIG: config } };
       const report = await box.run(["doctor"], options);
       assertMatch(report.stdout, /\[ ok \] models: .*3 files, 5729440 bytes, SHA-256 .* matches/);
-      const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+      const permissions = await box.exactPermissions(options);
       await using daemon = await box.serve([], { ...options, permissions });
       const asked = ["generate", "--temperature", "0", "What is the capital of France?"];
       assertEquals((await box.run(asked, options)).stdout, "Paris.\n");
@@ -222,7 +222,7 @@ Deno.test("a model is served by the name it has in the store, or that it has by 
   // What is wrong with a name does not keep from mending it.
   Deno.writeTextFileSync(config, JSON.stringify({ model: { name: "my-modle" } }));
   const options = { env: { ...env, INFERD_CONFIG: config } };
-  const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  const permissions = await box.exactPermissions(options);
   const refused = await box.run(["serve"], { ...options, permissions });
   assertEquals(refused.code, 1);
   assertStringIncludes(
@@ -284,7 +284,7 @@ Deno.test("inferd models says what to do where there is none, and what is unfini
         unfinished.map((one: Record<string, unknown>) => [one.name, one.size_bytes, one.total_bytes]),
       );
     };
-    while (await unfinished() !== '[["m",100000,300000]]');
+    await eventually("100000 bytes of the file", async () => await unfinished() === '[["m",100000,300000]]');
     pulling.kill("SIGINT");
     assertEquals((await pulling.outcome).code, 1);
     assertEquals((await box.run(["models"], options)).stdout, "m  97.7 kiB of 293 kiB  (unfinished)\n");

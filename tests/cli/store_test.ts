@@ -1,7 +1,7 @@
 /** The model store as a user meets it: the commands, and a daemon that fetches what it was told to serve. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { Sandbox } from "../support/program.ts";
 
@@ -21,7 +21,7 @@ Deno.test("inferd serve fetches the model it is told to serve, says how far it i
   await using box = new Sandbox();
   await using server = new ModelServer(MODEL);
   const options = configure(box, `${server.url}/tiny.gguf`);
-  const flags = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  const flags = await box.exactPermissions(options);
   await using daemon = box.spawn(["serve"], { ...options, permissions: flags });
   await daemon.stderr.has("inferd is ready");
   const answer = await box.run(["embed", "a text"], options);
@@ -95,8 +95,9 @@ Deno.test("inferd pull takes a URL, refuses another hash, and exits with 1 when 
 });
 
 Deno.test({
-  name: "inferd pull says what is missing of room as soon as it knows how long a model is, and stores nothing",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk(
+    "inferd pull says what is missing of room as soon as it knows how long a model is, and stores nothing",
+  ),
   async fn(): Promise<void> {
     await using box = new Sandbox();
     const store = `${box.dir}/models`;

@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   admin,
-  type AdminEvent,
   CancelledError,
   ClientClosedError,
   connect,
@@ -47,12 +46,6 @@ function staying(...frames: readonly unknown[]): Script {
   };
 }
 
-async function collect(events: AsyncIterable<AdminEvent>): Promise<AdminEvent[]> {
-  const all: AdminEvent[] = [];
-  for await (const event of events) all.push(event);
-  return all;
-}
-
 async function withAdmin(
   script: Script,
   test: (admin: ReturnType<typeof import("@inferd/client").admin>, server: ScriptedServer) => Promise<void>,
@@ -95,7 +88,7 @@ Deno.test("watch yields every event in camelCase and ends when the daemon does",
   );
   const status = "loading_model";
   await withAdmin(script, async (admin) => {
-    assertEquals(await collect(admin.watch()), [
+    assertEquals(await Array.fromAsync(admin.watch()), [
       {
         status: "capabilities",
         backend: "llamacpp",
@@ -144,7 +137,7 @@ Deno.test("watch passes over states, phases, types and fields it does not know",
     { id: "admin", type: "metrics" },
     { ...frame("ready"), since: 3 },
   );
-  await withAdmin(script, async (admin) => assertEquals(await collect(admin.watch()), [{ status: "ready" }]));
+  await withAdmin(script, async (admin) => assertEquals(await Array.fromAsync(admin.watch()), [{ status: "ready" }]));
 });
 
 Deno.test("snapshot tells that the log has stopped when it has", async () => {
@@ -164,7 +157,7 @@ Deno.test("snapshot tells that the log has stopped when it has", async () => {
 Deno.test("watch throws ProtocolError when a frame is not one of the admin stream", async () => {
   for (const wrong of [{ type: "status" }, { ...CAPABILITIES, v2: "yes" }, { ...CAPABILITIES, gpu_layers: null }]) {
     await withAdmin(saying(wrong, frame("ready")), async (admin) => {
-      const error = await assertRejects(() => collect(admin.watch()), ProtocolError);
+      const error = await assertRejects(() => Array.fromAsync(admin.watch()), ProtocolError);
       assertStringIncludes(error.stack ?? "", "admin_test.ts");
     });
   }
@@ -172,7 +165,7 @@ Deno.test("watch throws ProtocolError when a frame is not one of the admin strea
 
 Deno.test("watch throws ConnectError when there is no daemon", async () => {
   await using scratch = new Scratch();
-  const error = await assertRejects(() => collect(admin({ path: scratch.path() }).watch()), ConnectError);
+  const error = await assertRejects(() => Array.fromAsync(admin({ path: scratch.path() }).watch()), ConnectError);
   assertEquals([error.code, error.retryable], ["ENOENT", true]);
   assertStringIncludes(error.stack ?? "", "admin_test.ts");
 });
@@ -212,7 +205,7 @@ Deno.test("watch rejects with the signal's reason when it is aborted", async () 
     controller.abort(new Error("mine"));
     await waiting;
     await gone.promise;
-    await assertRejects(() => collect(admin.watch({ signal: controller.signal })), Error, "mine");
+    await assertRejects(() => Array.fromAsync(admin.watch({ signal: controller.signal })), Error, "mine");
     assertEquals(server.accepted, 1);
   });
 });
@@ -352,7 +345,7 @@ Deno.test("closing a client ends its loops over events, and what else is asked o
   await failed;
   await gone.promise;
   assertEquals(seen, ["starting"]);
-  assertEquals(await collect(later), []);
+  assertEquals(await Array.fromAsync(later), []);
   assertThrows(() => client.admin.watch(), ClientClosedError, "the client is closed");
   await assertRejects(() => client.admin.snapshot(), ClientClosedError);
   assertEquals(came, 2);

@@ -32,12 +32,6 @@ async function withServer(
   await test(client, server);
 }
 
-async function collect(events: AsyncIterable<GenerationEvent>): Promise<GenerationEvent[]> {
-  const all: GenerationEvent[] = [];
-  for await (const event of events) all.push(event);
-  return all;
-}
-
 const DONE: GenerationEvent = {
   type: "done",
   text: "Hello",
@@ -52,7 +46,7 @@ const DONE: GenerationEvent = {
 Deno.test("generate yields tokens and then done, in camelCase", async () => {
   await withServer(answering("Hel", "lo"), async (client) => {
     const generation = client.generate("hi");
-    assertEquals(await collect(generation), [
+    assertEquals(await Array.fromAsync(generation), [
       { type: "text", text: "Hel" },
       { type: "text", text: "lo" },
       DONE,
@@ -68,7 +62,7 @@ Deno.test("generate is no promise, so that awaiting it does not consume it", asy
     // deno-lint-ignore no-await-in-loop
     const generation = await client.generate("hi");
     assert(!("then" in generation));
-    assertEquals((await collect(generation)).length, 3);
+    assertEquals((await Array.fromAsync(generation)).length, 3);
   });
 });
 
@@ -86,7 +80,7 @@ Deno.test("result and text drain the answer when nobody iterates", async () => {
 Deno.test("result asked for during a loop resolves when the loop is through", async () => {
   await withServer(answering("Hel", "lo"), async (client) => {
     const generation = client.generate("hi");
-    const events = collect(generation);
+    const events = Array.fromAsync(generation);
     assertEquals((await generation.result()).text, "Hello");
     assertEquals((await events).length, 3);
     assertThrows(() => generation[Symbol.asyncIterator](), TypeError, "twice");
@@ -150,7 +144,7 @@ for (
   Deno.test(`generate throws ${type.name} when the daemon answers ${code}`, async () => {
     await withServer(once((id, peer) => peer.send(failed(id, code, "Why not"))), async (client) => {
       const generation = client.generate("hi");
-      const error = await assertRejects(() => collect(generation), type, "Why not");
+      const error = await assertRejects(() => Array.fromAsync(generation), type, "Why not");
       assertEquals([error.code, error.retryable, error.name, error.constructor], [code, retryable, type.name, type]);
       assertEquals(await assertRejects(() => generation.result()), error);
     });
@@ -186,12 +180,14 @@ Deno.test("an error nobody asks for is no unhandled rejection", async () => {
     await peer.send(failed(id, "internal"));
     answered.resolve();
   });
-  await withServer(script, async (client) => {
+  await withServer(script, async (client, server) => {
     client.generate("hi");
     client.generate("hi", { signal: AbortSignal.abort() });
     client.generate("x".repeat(MAX_FRAME_BYTES));
     await answered.promise;
     await client.close();
+    // The others failed before they were sent; a rejection that is not handled fails the test.
+    assertEquals(server.accepted, 1);
   });
 });
 
@@ -364,7 +360,7 @@ Deno.test("generate asks nobody when its signal is aborted already", async () =>
   await withServer(answering("x"), async (client, server) => {
     const signal = AbortSignal.abort(new Error("mine"));
     await assertRejects(() => client.generate("hi", { signal }).text(), Error, "mine");
-    await assertRejects(() => collect(client.generate("hi", { signal })), Error, "mine");
+    await assertRejects(() => Array.fromAsync(client.generate("hi", { signal })), Error, "mine");
     assertEquals(await client.generate("hi").text(), "x");
     assertEquals(server.accepted, 1);
   });
@@ -418,7 +414,7 @@ Deno.test("nothing is read while nobody takes events, though a neighbour gets al
     const held = client.generate("hi");
     const heldEvents = held[Symbol.asyncIterator]();
     await heldEvents.next();
-    assertEquals((await collect(client.generate("hi"))).length, pieces + 1);
+    assertEquals((await Array.fromAsync(client.generate("hi"))).length, pieces + 1);
     assertEquals(sent[1], pieces);
     assert(Number(sent[0]) < 30, `${sent[0]} pieces went out`);
     while (!(await heldEvents.next()).done);
@@ -435,7 +431,7 @@ Deno.test("events survive any split of the bytes, also within a character", asyn
       for (const byte of bytes) await peer.write(Uint8Array.of(byte));
     }),
     async (client) => {
-      const events = await collect(client.generate("hi"));
+      const events = await Array.fromAsync(client.generate("hi"));
       assertEquals(events.map((event) => ("text" in event ? event.text : "")), [...texts, texts.join("")]);
     },
   );
@@ -448,7 +444,7 @@ Deno.test("frames of unknown types, unknown fields and blank lines are passed ov
     await peer.send(done(id, "a"));
   });
   await withServer(script, async (client) => {
-    assertEquals((await collect(client.generate("hi"))).map((event) => event.type), ["text", "done"]);
+    assertEquals((await Array.fromAsync(client.generate("hi"))).map((event) => event.type), ["text", "done"]);
   });
 });
 
@@ -463,7 +459,7 @@ Deno.test("a last frame without newline before the end counts", async () => {
 Deno.test("10 000 tokens arrive in order", async () => {
   const tokens = Array.from({ length: 10_000 }, (_, index) => ` t${index}`);
   await withServer(answering(...tokens), async (client) => {
-    const events = await collect(client.generate("hi"));
+    const events = await Array.fromAsync(client.generate("hi"));
     assertEquals(events.length, 10_001);
     assertEquals(events.slice(0, -1).map((event) => ("text" in event ? event.text : "")), tokens);
     const last = events.at(-1);

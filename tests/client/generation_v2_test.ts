@@ -2,7 +2,6 @@ import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@st
 import {
   AttachmentUnsupportedError,
   CancelledError,
-  type Client,
   ClientClosedError,
   connect,
   ConnectionClosedError,
@@ -27,15 +26,8 @@ import {
   type Script,
   ScriptedServer,
   textPart,
+  withV2,
 } from "./support.ts";
-
-/** A daemon that has v2 alone. */
-async function withV2(script: Script, test: (client: Client, server: ScriptedServer) => Promise<void>): Promise<void> {
-  await using scratch = new Scratch();
-  await using server = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  await using client = await connect({ path: scratch.path(), surface: "v2", maxRetries: 0 });
-  await test(client, server);
-}
 
 const ASK: GenerateV2Request = { id: "mine", messages: [{ role: "user", content: "hi" }], thinking: true };
 

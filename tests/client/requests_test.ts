@@ -7,10 +7,8 @@ import { Type as Box } from "typebox";
 import * as v from "valibot";
 import { z } from "zod";
 import {
-  type Client,
   type ClientStatus,
   connect,
-  type ConnectOptions,
   type DebugEvent,
   InvalidRequestError,
   ObjectError,
@@ -30,22 +28,9 @@ import {
   ScriptedServer,
   textPart,
   token,
+  withServer,
 } from "./support.ts";
-
-async function withServer(
-  script: Script,
-  test: (client: Client, server: ScriptedServer) => Promise<void>,
-  options: ConnectOptions = {},
-): Promise<void> {
-  await using scratch = new Scratch();
-  await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({
-    path: scratch.path(),
-    paths: { v2: scratch.path(), embed: scratch.path() },
-    ...options,
-  });
-  await test(client, server);
-}
+import { nextTurn } from "../support/waiting.ts";
 
 /** Fails the first requests with a code, then answers. */
 function failing(times: number, code: string, counted: { asked: number }): Script {
@@ -117,7 +102,7 @@ Deno.test("requests beyond maxConcurrent wait in the client, and all are answere
     for (let line = await peer.line(); line !== null; line = await peer.line()) {
       const { id, input } = JSON.parse(line);
       most = Math.max(most, ++running);
-      await new Promise((resolve) => setTimeout(resolve));
+      await nextTurn();
       running--;
       const about = { model: "tiny", usage: { input_tokens: 1 }, backend: "scripted" };
       await peer.send({ type: "embeddings", id, embeddings: [[Number(input[0])]], dimensions: 1, ...about });
@@ -154,13 +139,16 @@ Deno.test("text is iterated in pieces, and listeners get the events of their typ
 });
 
 Deno.test("leaving the loop over text cancels the request", async () => {
+  let isGone = false;
   await withServer(async (peer) => {
     const { id } = await peer.request();
     await peer.send(token(id, "a"));
     await peer.gone();
+    isGone = true;
   }, async (client, server) => {
     for await (const _piece of client.generate("hi").text) break;
     await server.idle();
+    assert(isGone);
   });
 });
 

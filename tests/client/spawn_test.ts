@@ -4,9 +4,10 @@ import { connect, ConnectError, type ConnectOptions, SpawnError, type SpawnOptio
 import { fromFileUrl, join } from "@std/path";
 import { StartLock } from "../../client/spawn.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 import { nodeMajor, transpile } from "../support/node_client.ts";
 import { StagedBackend } from "../support/staged_backend.ts";
+import { eventually } from "../support/waiting.ts";
 import { Scratch } from "./support.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -142,8 +143,7 @@ Deno.test("a client waits for the daemon that it starts when the clock is set fo
 });
 
 Deno.test({
-  name: "a client says that the disk is full, and leaves no lock there that others wait for",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("a client says that the disk is full, and leaves no lock there that others wait for"),
   async fn(): Promise<void> {
     await using place = new Place();
     await Deno.mkdir(place.runtimeDir);
@@ -304,12 +304,14 @@ Deno.test("starting is given up when the signal says so, and the lock is given b
   const connecting = within(place, () => connect({ ...here(place, spawn), signal: controller.signal }));
   const rejected = assertRejects(() => connecting, Error, "mine");
   const log = `${place.runtimeDir}/inferd.spawn.log`;
-  let pid = "";
-  while (!pid.endsWith("\n")) pid = await Deno.readTextFile(log).catch(() => "");
+  const pid = await eventually(`a line in "${log}"`, async () => {
+    const text = await Deno.readTextFile(log).catch(() => "");
+    return text.endsWith("\n") && Number(text);
+  });
   controller.abort(new Error("mine"));
   await rejected;
   await assertRejects(() => Deno.stat(place.lockPath), Deno.errors.NotFound);
-  Deno.kill(Number(pid), "SIGTERM");
+  Deno.kill(pid, "SIGTERM");
 });
 
 Deno.test("a daemon is not started over TCP, nor in a folder that is none", async () => {

@@ -1,6 +1,7 @@
 /**
  * A daemon as far as a client can see one: real sockets, and a script per connection that says which bytes go out when.
  */
+import { type Client, connect, type ConnectOptions } from "@inferd/client";
 import type {
   V1DoneFrame,
   V1ErrorFrame,
@@ -10,6 +11,7 @@ import type {
   V2Frame,
   V2Request,
 } from "@inferd/client/protocol";
+import { watchdog } from "../support/waiting.ts";
 
 /** One accepted connection. */
 export class Peer {
@@ -87,7 +89,7 @@ export class ScriptedServer implements AsyncDisposable {
   readonly #listener: Deno.Listener;
   readonly #serving: Promise<void>;
   readonly #peers = new Set<Peer>();
-  readonly #watchdog: ReturnType<typeof setTimeout>;
+  readonly #watchdog: Disposable;
   #left = Promise.withResolvers<void>();
   #failure: { error: unknown } | undefined;
   /** How many connections were accepted. */
@@ -98,7 +100,7 @@ export class ScriptedServer implements AsyncDisposable {
       ? Deno.listen({ transport: "unix", path: listen.path })
       : Deno.listen({ hostname: "127.0.0.1", port: listen.port });
     this.#serving = this.#serve(script);
-    this.#watchdog = setTimeout(() => {
+    this.#watchdog = watchdog(() => {
       this.#failure ??= { error: new Error(`The test hung for ${HANG_MS} ms`) };
       this.hangUp();
     }, HANG_MS);
@@ -142,7 +144,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#watchdog);
+    this.#watchdog[Symbol.dispose]();
     this.#listener.close();
     this.hangUp();
     await this.#serving;
@@ -248,4 +250,28 @@ export function once(answer: (id: string, peer: Peer) => Promise<unknown>): Scri
     await answer(id, peer);
     await peer.gone();
   };
+}
+
+/** A client of a scripted server, which has every surface on one socket. */
+export async function withServer(
+  script: Script,
+  test: (client: Client, server: ScriptedServer) => Promise<void>,
+  options: ConnectOptions = {},
+): Promise<void> {
+  await using scratch = new Scratch();
+  await using server = new ScriptedServer(script, { path: scratch.path() });
+  const paths = { v2: scratch.path(), embed: scratch.path() };
+  await using client = await connect({ path: scratch.path(), paths, ...options });
+  await test(client, server);
+}
+
+/** As {@linkcode withServer}, with a daemon that has v2 alone. */
+export async function withV2(
+  script: Script,
+  test: (client: Client, server: ScriptedServer) => Promise<void>,
+): Promise<void> {
+  await using scratch = new Scratch();
+  await using server = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
+  await using client = await connect({ path: scratch.path(), surface: "v2", maxRetries: 0 });
+  await test(client, server);
 }

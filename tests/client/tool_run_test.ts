@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   CancelledError,
-  type Client,
   ClientClosedError,
   connect,
   ObjectError,
@@ -23,14 +22,8 @@ import {
   type Script,
   ScriptedServer,
   textPart,
+  withV2,
 } from "./support.ts";
-
-async function withV2(script: Script, test: (client: Client) => Promise<void>): Promise<void> {
-  await using scratch = new Scratch();
-  await using _server = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  await using client = await connect({ path: scratch.path(), surface: "v2", maxRetries: 0 });
-  await test(client);
-}
 
 const PLACE = {
   type: "object",

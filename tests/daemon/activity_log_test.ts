@@ -16,7 +16,7 @@ import { type FileRecord, recordsIn, untilLogged } from "../support/log_file.ts"
 import { LogRecorder } from "../support/log_recorder.ts";
 import { type Program, Sandbox } from "../support/program.ts";
 import { ask } from "../support/serving.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 import { WireClient } from "../support/wire_client.ts";
 
 const LINUX = Deno.build.os === "linux";
@@ -322,13 +322,13 @@ Deno.test("the log is rotated, reopened and made anew when the daemon has given 
 
   // Moved away by somebody.
   Deno.renameSync(path, `${dir}/elsewhere`);
-  await untilLogged(path, "request_done", () => once(box, "moved"));
+  await untilLogged(path, "request_done", { between: () => once(box, "moved") });
 
   // Deleted with everything in it.
   // Taken away in one step: the daemon may be writing into it at this moment.
   Deno.renameSync(dir, `${dir}.gone`);
   Deno.removeSync(`${dir}.gone`, { recursive: true });
-  await untilLogged(path, "request_done", () => once(box, "deleted"));
+  await untilLogged(path, "request_done", { between: () => once(box, "deleted") });
   assertEquals((Deno.statSync(dir).mode ?? 0) & 0o777, 0o700);
   assertEquals((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
 
@@ -338,8 +338,7 @@ Deno.test("the log is rotated, reopened and made anew when the daemon has given 
 });
 
 Deno.test({
-  name: "the daemon serves on, says so once and logs again when the disk was full",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("the daemon serves on, says so once and logs again when the disk was full"),
   async fn(): Promise<void> {
     await using box = new Sandbox();
     const at = `${box.dir}/disk`;
@@ -372,7 +371,7 @@ Deno.test({
     for (let asked = 0; asked < 20; asked++) await once(box, `lost ${asked}`);
 
     Deno.removeSync(`${at}/filler`);
-    const resumed = await untilLogged(path, "log_resumed", () => once(box, "again"));
+    const resumed = await untilLogged(path, "log_resumed", { between: () => once(box, "again") });
     assert(Number(resumed.lost) >= 20 * 3, JSON.stringify(resumed));
     const stderr = await drained(daemon);
     const lines = stderr.split("\n").filter((line) => line.includes("activity log"));

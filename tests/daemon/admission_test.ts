@@ -17,7 +17,7 @@ Deno.test("the third request gets queue_full at once when one runs and one may w
   using first = await askWith(serving, "1");
   const run = await backend.next();
   using second = await askWith(serving, "2");
-  await serving.untilWaiting(1);
+  await serving.admission.untilWaiting(1);
   using third = await askWith(serving, "3");
   assertEquals(
     await third.line(),
@@ -35,7 +35,7 @@ Deno.test("requests are served in the order of their arrival", async () => {
   const clients: WireClient[] = [];
   for (let index = 0; index < 5; index++) {
     clients.push(await askWith(serving, `${index}`));
-    await serving.untilWaiting(index);
+    await serving.admission.untilWaiting(index);
   }
   for (const [index, client] of clients.entries()) {
     const run: ControlledRun = await backend.next();
@@ -54,7 +54,7 @@ Deno.test("one program that fills every place and the queue makes only itself wa
   const greedy: WireClient[] = [];
   for (let index = 0; index < 3; index++) {
     greedy.push(await askWith(serving, `greedy ${index}`));
-    await serving.untilWaiting(index + 1);
+    await serving.admission.untilWaiting(index + 1);
   }
   // This machine over TCP is another caller than this program on the unix socket.
   using victim = await serving.connectTcp();

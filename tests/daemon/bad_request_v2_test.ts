@@ -47,7 +47,7 @@ function nestedResult(levels: number): Record<string, unknown> {
 /** What is sent beside the smallest request, and what comes back. */
 type Wrong = readonly [fields: Record<string, unknown>, message: string];
 
-async function refused(client: WireClient, [fields, message]: Wrong, code = "invalid_request"): Promise<void> {
+async function assertRefused(client: WireClient, [fields, message]: Wrong, code = "invalid_request"): Promise<void> {
   await client.send({ id: "r", messages: [USER], ...fields });
   const id = "id" in fields ? "" : "r";
   assertEquals(await client.line(), JSON.stringify({ id, type: "error", code, message }));
@@ -55,10 +55,10 @@ async function refused(client: WireClient, [fields, message]: Wrong, code = "inv
   assertEquals((await client.answer()).map((line) => JSON.parse(line).type), ["frame", "done"]);
 }
 
-async function allRefused(wrong: readonly Wrong[]): Promise<void> {
+async function assertAllRefused(wrong: readonly Wrong[]): Promise<void> {
   await using test = await DaemonUnderTest.withMock(SCRIPT);
   using client = await test.surface("v2");
-  for (const each of wrong) await refused(client, each);
+  for (const each of wrong) await assertRefused(client, each);
 }
 
 const ROLES = '"system", "user" or "assistant"';
@@ -71,7 +71,7 @@ function unanswered(message: number, block: number, id: string): string {
 const MEDIA = '"text", "image", "audio"';
 
 Deno.test("a v2 request is refused when a message or a block is not what it should be", () =>
-  allRefused([
+  assertAllRefused([
     [{ id: 7 }, '"id" must be a string, got 7'],
     [{ messages: undefined }, '"messages" must be a non-empty array, got nothing'],
     [{ messages: [] }, '"messages" must be a non-empty array, got an empty array'],
@@ -120,7 +120,7 @@ Deno.test("a v2 request is refused when a message or a block is not what it shou
   ]));
 
 Deno.test("a v2 request is refused when calls and results do not fit together", () =>
-  allRefused([
+  assertAllRefused([
     [
       { messages: [assistant(call(""))] },
       '"messages[0].content[0].tool_call_id" must be a non-empty string, got ""',
@@ -205,7 +205,7 @@ const PADDED = "base64 with padding, not empty";
 const CHOICE = '"auto", "required", "none" or an object with the name of a tool';
 
 Deno.test("a v2 request is refused when its attachments break a rule", () =>
-  allRefused([
+  assertAllRefused([
     [{ attachments: null }, '"attachments" must be an array of entries, got null'],
     [{ attachments: {} }, '"attachments" must be an array of entries, got an object'],
     [{ attachments: ["a"] }, '"attachments[0]" must be an object, got "a"'],
@@ -287,7 +287,7 @@ Deno.test("a v2 request is refused when its attachments break a rule", () =>
   ]));
 
 Deno.test("a v2 request is refused when tools break a rule", () =>
-  allRefused([
+  assertAllRefused([
     [{ tools: {} }, '"tools" must be an array of entries, got an object'],
     [{ tools: [1] }, '"tools[0]" must be an object, got 1'],
     [
@@ -369,7 +369,7 @@ Deno.test("a v2 request is refused when tools break a rule", () =>
 const FORMAT = { type: "json_schema", schema: { type: "object" } };
 
 Deno.test("a v2 request is refused with the path of what cannot be compiled when a schema has it", () =>
-  allRefused([
+  assertAllRefused([
     [
       { response_format: { ...FORMAT, schema: { properties: { "a b": { $ref: "#/$defs/no" } } } } },
       '"response_format.schema.properties["a b"].$ref" refers to nothing, got "#/$defs/no"',
@@ -393,7 +393,7 @@ Deno.test("a v2 request is refused with the path of what cannot be compiled when
   ]));
 
 Deno.test("a v2 request is refused when response_format breaks a rule", () =>
-  allRefused([
+  assertAllRefused([
     [{ response_format: "json" }, '"response_format" must be an object, got "json"'],
     [
       { response_format: { type: "text" } },
@@ -420,7 +420,7 @@ Deno.test("a v2 request is refused when response_format breaks a rule", () =>
   ]));
 
 Deno.test("a v2 request is refused when one of the fields it shares with v1, or thinking, breaks its rule", () =>
-  allRefused([
+  assertAllRefused([
     [{ thinking: "yes" }, '"thinking" must be true or false, got "yes"'],
     [{ thinking: null }, '"thinking" must be true or false, got null'],
     [{ stream: 1 }, '"stream" must be true or false, got 1'],
@@ -499,8 +499,8 @@ Deno.test("attachments of a kind no backend takes are attachment_unsupported, af
   const video = attachment({ kind: "video", mime: "video/mp4" });
   const messages = [user({ type: "video", attachment_id: "a" })];
   const unsupported = 'Backend "m1" takes no attachments of kind "video"';
-  await refused(client, [{ messages, attachments: [video] }, unsupported], "attachment_unsupported");
-  await refused(client, [
+  await assertRefused(client, [{ messages, attachments: [video] }, unsupported], "attachment_unsupported");
+  await assertRefused(client, [
     { messages, attachments: [video], top_p: 2 },
     '"top_p" must be a number above 0 and at most 1, got 2',
   ]);

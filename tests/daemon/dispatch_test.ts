@@ -15,6 +15,7 @@ import { dispatch, frame, request, response, rest, results } from "../support/di
 import { LogRecorder } from "../support/log_recorder.ts";
 import { StagedBackend } from "../support/staged_backend.ts";
 import { WireClient } from "../support/wire_client.ts";
+import { modeOf } from "../support/folders.ts";
 
 const ID = "1-test";
 
@@ -89,11 +90,6 @@ async function configIdOf({ options }: DaemonUnderTest): Promise<string> {
   const { served_config_id } = await dispatch(options.rpcSocket, request("", { namespace: options.namespace }));
   if (served_config_id === null) throw new Error("No config_id is served");
   return served_config_id;
-}
-
-/** Permission bits of a file. */
-function modeOf(path: string): number {
-  return (Deno.statSync(path).mode ?? 0) & 0o777;
 }
 
 const GOOD = JSON.stringify(request("config_id()", { config_id: ID }));

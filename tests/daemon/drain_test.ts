@@ -20,7 +20,7 @@ Deno.test("drain lets what runs and what waits finish, and refuses what is new",
   const run = await backend.next();
   using second = await serving.connect();
   await second.send(ask({ id: "waits" }));
-  await serving.untilWaiting(1);
+  await serving.admission.untilWaiting(1);
   using third = await serving.connect();
   await third.send([]);
   await third.frame();
@@ -69,7 +69,7 @@ Deno.test("drain cancels what is left when it is cut, with one last frame, and c
   run.say("x");
   using second = await serving.connect();
   await second.send(ask({ id: "waits" }));
-  await serving.untilWaiting(1);
+  await serving.admission.untilWaiting(1);
   const cut = new AbortController();
   const drained = serving.server.drain(cut.signal);
   cut.abort();
@@ -94,6 +94,7 @@ Deno.test("drain is not held up by a client that takes nothing when it is cut", 
   await client.frame();
   await serving.server.drain(AbortSignal.abort());
   await run.cancelled;
+  assertEquals(serving.admission.status().active, 0);
 });
 
 Deno.test("a server can be bound again after it was unbound, and open connections live on meanwhile", async () => {

@@ -8,6 +8,7 @@ import { AllDownError } from "../../src/daemon/not_served.ts";
 import { openActivityLog } from "../../src/log/log.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, until } from "../support/daemons.ts";
+import { assertEnds } from "../support/processes.ts";
 import { Sandbox } from "../support/program.ts";
 import { WireClient } from "../support/wire_client.ts";
 
@@ -39,13 +40,6 @@ async function story(client: WireClient): Promise<unknown> {
   const { type, content } = await client.frame();
   assertEquals(type, "done");
   return content;
-}
-
-/** Whether a process that is not ours still runs; one that nobody has buried yet does not. */
-async function isAlive(pid: number): Promise<boolean> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).output();
-  const state = new TextDecoder().decode(stdout).trim();
-  return state !== "" && !state.startsWith("Z");
 }
 
 async function enginePid(test: DaemonUnderTest, msg: "engine_started" | "engine_restarted"): Promise<number> {
@@ -120,8 +114,7 @@ Deno.test("the engine leaves when its daemon is killed", async () => {
   const pid = Number(/engine_started .*pid=(\d+)/.exec((await daemon.outcome).stderr)?.[1]);
   assert(pid > 0);
   client.close();
-  // There is no event for the end of a process that is not ours.
-  while (await isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+  await assertEnds(pid);
 });
 
 Deno.test("the daemon logs neither what was asked nor what was answered", async () => {

@@ -9,16 +9,16 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { BackendUnavailableError, InvalidRequestError } from "../../src/inference/errors.ts";
-import type { BackendEvent } from "../../src/inference/events.ts";
 import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
 import { PipedProcess } from "../../src/processes/piped_process.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
-import type { EngineNeed } from "../../src/engine/ipc/messages.ts";
+import type { EngineNeed, FromEngine } from "../../src/engine/ipc/messages.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad, type FakeScript } from "../support/fake_engine.ts";
 import { Notices } from "../support/notices.ts";
+import { isRunning } from "../support/processes.ts";
 
 const NEVER = new AbortController().signal;
 const FAST = { first: 1, most: 4 };
@@ -54,19 +54,16 @@ function scripted(script: FakeScript): GenerationRequest {
   };
 }
 
-async function collect(events: AsyncIterable<BackendEvent>): Promise<BackendEvent[]> {
-  const all: BackendEvent[] = [];
-  for await (const event of events) all.push(event);
-  return all;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    Deno.kill(pid, "SIGCONT");
-    return true;
-  } catch {
-    return false;
-  }
+/** Start fake engines of which every message goes to the backend through `pass`. */
+function between(
+  load: FakeLoad,
+  pass: (message: FromEngine, hand: (message: FromEngine) => void) => void,
+): Required<LlamaOptions>["spawn"] {
+  return (listener) =>
+    new PipedProcess(fakeEngineCommand(load), {
+      ...listener,
+      onMessage: (message: FromEngine) => pass(message, listener.onMessage),
+    });
 }
 
 /** What a backend has told so far, without the log. */
@@ -155,7 +152,7 @@ Deno.test("LlamaBackend refuses a model that was replaced while it was loaded, a
 Deno.test("LlamaBackend yields texts and one done when the engine answers", async () => {
   const [backend] = await started();
   await using _ = backend;
-  const events = await collect(backend.generate(scripted({ count: 3 }), NEVER));
+  const events = await Array.fromAsync(backend.generate(scripted({ count: 3 }), NEVER));
   assertEquals(events, [
     { type: "text", text: "t0" },
     { type: "text", text: "t1" },
@@ -172,8 +169,14 @@ Deno.test("LlamaBackend yields texts and one done when the engine answers", asyn
 Deno.test("LlamaBackend fails with the matching class when the engine refuses or fails a request", async () => {
   const [backend] = await started();
   await using _ = backend;
-  await assertRejects(() => collect(backend.generate(scripted({ then: "invalid" }), NEVER)), InvalidRequestError);
-  const error = await assertRejects(() => collect(backend.generate(scripted({ then: "internal" }), NEVER)), Error);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "invalid" }), NEVER)),
+    InvalidRequestError,
+  );
+  const error = await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "internal" }), NEVER)),
+    Error,
+  );
   assertEquals(error.name, "Error");
   assertEquals(backend.state, "ready");
 });
@@ -185,12 +188,15 @@ Deno.test("LlamaBackend refuses a prompt that cannot fit, without asking the eng
     ...scripted({}),
     messages: [{ role: "user", content: JSON.stringify({ count: 1 }) + " ".repeat(length) }],
   });
-  const { message } = await assertRejects(() => collect(backend.generate(asked(6000), NEVER)), InvalidRequestError);
+  const { message } = await assertRejects(
+    () => Array.fromAsync(backend.generate(asked(6000), NEVER)),
+    InvalidRequestError,
+  );
   assertEquals(
     message,
     "The prompt has more than 602 tokens; that exceeds the available context size, prompt and answer together may have 512",
   );
-  await collect(backend.generate(asked(4000), NEVER));
+  await Array.fromAsync(backend.generate(asked(4000), NEVER));
   const lines = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : []);
   assertEquals(lines.filter((line) => line.startsWith("got generate")).length, 1);
 });
@@ -206,7 +212,7 @@ Deno.test("LlamaBackend cancels on the engine and throws the reason when the sig
   controller.abort(reason);
   assertStrictEquals(await assertRejects(() => waiting), reason);
   await notices.printed("got cancel 1");
-  assertEquals((await collect(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
+  assertEquals((await Array.fromAsync(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
 });
 
 Deno.test("LlamaBackend cancels on the engine when the consumer leaves", async () => {
@@ -214,15 +220,16 @@ Deno.test("LlamaBackend cancels on the engine when the consumer leaves", async (
   await using _ = backend;
   for await (const _event of backend.generate(scripted({ count: 5 }), NEVER)) break;
   await notices.printed("got cancel 1");
+  assertEquals(backend.state, "ready");
 });
 
 Deno.test("LlamaBackend asks the engine for nothing when the signal fired before", async () => {
   const [backend, notices] = await started();
   await using _ = backend;
   const reason = new Error("never mind");
-  const error = await assertRejects(() => collect(backend.generate(scripted({}), AbortSignal.abort(reason))));
+  const error = await assertRejects(() => Array.fromAsync(backend.generate(scripted({}), AbortSignal.abort(reason))));
   assertStrictEquals(error, reason);
-  await collect(backend.generate(scripted({}), NEVER));
+  await Array.fromAsync(backend.generate(scripted({}), NEVER));
   const asked = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : [])
     .filter((line) => line.startsWith("got generate"));
   assertEquals(asked.length, 1);
@@ -235,7 +242,7 @@ Deno.test("LlamaBackend pauses a request whose reader is slow and resumes it whe
   assertEquals((await events.next()).value, { type: "text", text: "t0" });
   await notices.printed("got pause 1");
   // A neighbour is not held up.
-  assertEquals((await collect(backend.generate(scripted({ count: 100 }), NEVER))).length, 101);
+  assertEquals((await Array.fromAsync(backend.generate(scripted({ count: 100 }), NEVER))).length, 101);
   let taken = 1;
   for (let next = await events.next(); !next.done; next = await events.next()) taken++;
   assertEquals(taken, 501);
@@ -263,9 +270,9 @@ Deno.test("LlamaBackend fails every running request and comes back when the engi
     await assertRejects(() => events.next(), BackendUnavailableError);
     assertEquals(await events.next(), { value: undefined, done: true });
   }
-  await assertRejects(() => collect(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
+  await assertRejects(() => Array.fromAsync(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
   await ready;
-  assertEquals((await collect(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
+  assertEquals((await Array.fromAsync(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
   const exited = await notices.logged("engine_exited");
   assertEquals(exited.fields.signal, "SIGKILL");
   assertEquals(exited.fields.pid, pid);
@@ -276,7 +283,10 @@ Deno.test("LlamaBackend fails every running request and comes back when the engi
 Deno.test("LlamaBackend logs what the engine said before the stack when it aborts", async () => {
   const [backend, notices] = await started();
   await using _ = backend;
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
   const { fields } = await notices.logged("engine_exited");
   assertEquals(fields.code, 134);
   assertEquals((fields.stderr as string[]).at(-1), "GGML_ASSERT(false) failed");
@@ -286,7 +296,7 @@ Deno.test("LlamaBackend treats the engine as dead when it says what is no messag
   const [backend, notices] = await started();
   await using _ = backend;
   const ready = notices.next("ready");
-  const failing = collect(backend.generate(scripted({ then: "nonsense" }), NEVER));
+  const failing = Array.fromAsync(backend.generate(scripted({ then: "nonsense" }), NEVER));
   await assertRejects(() => failing, BackendUnavailableError);
   await ready;
   assertEquals(backend.state, "ready");
@@ -296,14 +306,17 @@ Deno.test("LlamaBackend doubles the wait and gives up when the engine dies five 
   const dir = await Deno.makeTempDir();
   const [backend, notices] = await started({ onceWell: `${dir}/marker`, exit: 7 });
   await using _ = backend;
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
   const down = await notices.find(({ type }) => type === "down");
   assertEquals(backend.state, "down");
   assert(down.type === "down" && down.reason.includes("5 times"), JSON.stringify(down));
   assertEquals(notices.types.filter((type) => type === "restarting").length, 4);
   const deaths = notices.all.filter((notice) => notice.type === "log" && notice.msg === "engine_exited");
   assertEquals(deaths.map((notice) => notice.type === "log" && notice.fields.deaths), [1, 2, 3, 4, 5]);
-  await assertRejects(() => collect(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
+  await assertRejects(() => Array.fromAsync(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
   await Deno.remove(dir, { recursive: true });
 });
 
@@ -323,7 +336,10 @@ Deno.test("LlamaBackend tries on when the machine has no descriptors left to sta
   });
   await using _ = backend;
   const ready = notices.next("ready");
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
   await ready;
   assertEquals([backend.state, refused], ["ready", 10]);
   const logged = (msg: string): number =>
@@ -377,7 +393,10 @@ Deno.test("LlamaBackend forgets deaths when they are older than the window", asy
   await using _ = backend;
   for (let death = 0; death < 3; death++) {
     const ready = notices.next("ready");
-    await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+    await assertRejects(
+      () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+      BackendUnavailableError,
+    );
     await ready;
     now += 1001;
   }
@@ -388,7 +407,10 @@ Deno.test("LlamaBackend kills and replaces the engine when it hangs while work i
   const [backend, notices] = await started({}, { hangTimeoutMs: 100 });
   await using _ = backend;
   const ready = notices.next("ready");
-  await assertRejects(() => collect(backend.generate(scripted({ then: "hang" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "hang" }), NEVER)),
+    BackendUnavailableError,
+  );
   const { fields } = await notices.logged("engine_exited");
   assertEquals(fields.signal, "SIGKILL");
   assert(String(fields.reason).includes("said nothing while work was waiting"), String(fields.reason));
@@ -396,14 +418,23 @@ Deno.test("LlamaBackend kills and replaces the engine when it hangs while work i
 });
 
 Deno.test("LlamaBackend leaves the engine alone when it says that it is alive", async () => {
-  const [backend, notices] = await started({}, { hangTimeoutMs: 1000 });
+  using time = new FakeTime();
+  let beat = Promise.withResolvers<void>();
+  const spawn = between({}, (message, hand) => {
+    hand(message);
+    if (message.type === "beat") beat.resolve();
+  });
+  const [backend, notices] = await started({}, { hangTimeoutMs: 1000, spawn });
   await using _ = backend;
   const controller = new AbortController();
-  const waiting = collect(backend.generate(scripted({ then: "beat" }), controller.signal));
-  // Longer than the limit, told by a timer of the test's own: there is no event for nothing happening.
-  const timer = setTimeout(() => controller.abort(new Error("enough")), 1500);
+  const waiting = Array.fromAsync(backend.generate(scripted({ then: "beat" }), controller.signal));
+  for (let passed = 0; passed < 3000; passed += 900) {
+    beat = Promise.withResolvers();
+    await beat.promise;
+    time.tick(900);
+  }
+  controller.abort(new Error("enough"));
   await assertRejects(() => waiting, Error, "enough");
-  clearTimeout(timer);
   assertEquals(notices.types.includes("restarting"), false);
 });
 
@@ -417,7 +448,7 @@ Deno.test("LlamaBackend leaves the engine alone when all that is silent is pause
   await notices.printed("got pause 1");
   time.tick(300);
   // It answers, so it was not killed.
-  await collect(backend.generate(scripted({ count: 1 }), NEVER));
+  await Array.fromAsync(backend.generate(scripted({ count: 1 }), NEVER));
   assertEquals(backend.state, "ready");
   controller.abort(new Error("enough"));
   await assertRejects(() => events.next(), Error, "enough");
@@ -591,7 +622,10 @@ Deno.test("LlamaBackend gives a restarted engine up when it does not load in tim
     maxDeaths: 2,
   });
   await using _ = backend;
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
   const down = await notices.find(({ type }) => type === "down");
   assert(
     down.type === "down" && down.reason.includes("did not load within 0.2 s (--ready-timeout)"),
@@ -601,10 +635,21 @@ Deno.test("LlamaBackend gives a restarted engine up when it does not load in tim
 });
 
 Deno.test("LlamaBackend does not count the time in which an accelerator's code is compiled", async () => {
-  const [backend, notices] = await started({ compilesMs: 600 }, { loadTimeoutMs: 500, maxDeaths: 2 });
+  using time = new FakeTime();
+  const spawn = between({ compiles: true }, (message, hand) => {
+    if (message.type === "ready") time.tick(600);
+    hand(message);
+  });
+  const [backend, notices] = await started({}, { spawn, loadTimeoutMs: 500, maxDeaths: 2 });
   await using _ = backend;
   const from = notices.all.length;
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  const restarting = notices.next("restarting");
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
+  await restarting;
+  time.tick(FAST.most);
   const end = await notices.find(({ type }) => type === "ready" || type === "down", from);
   assertEquals(end.type, "ready", JSON.stringify(end));
 });
@@ -612,14 +657,14 @@ Deno.test("LlamaBackend does not count the time in which an accelerator's code i
 Deno.test("LlamaBackend ends the engine and running requests when it is disposed of", async () => {
   const [backend] = await started();
   const pid = backend.enginePid;
-  assert(pid !== undefined && isAlive(pid));
+  assert(pid !== undefined && isRunning(pid));
   const events = backend.generate(scripted({ count: 1, then: "hang" }), NEVER)[Symbol.asyncIterator]();
   await events.next();
   const waiting = events.next();
   const [outcome] = await Promise.allSettled([waiting, backend[Symbol.asyncDispose]()]);
   assert(outcome.status === "rejected");
   assertInstanceOf(outcome.reason, BackendUnavailableError);
-  assertEquals(isAlive(pid), false);
+  assertEquals(isRunning(pid), false);
   assertEquals(backend.state, "stopped");
   await backend[Symbol.asyncDispose]();
 });
@@ -639,12 +684,15 @@ Deno.test("LlamaBackend kills the engine when it does not leave on disposal", as
   const [backend] = await started({ stubborn: true });
   const pid = backend.enginePid;
   await backend[Symbol.asyncDispose]();
-  assert(pid !== undefined && !isAlive(pid));
+  assert(pid !== undefined && !isRunning(pid));
 });
 
 Deno.test("LlamaBackend stops restarting when it is disposed of meanwhile", async () => {
   const [backend, notices] = await started({}, { backoffMs: { first: 60_000, most: 60_000 } });
-  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await assertRejects(
+    () => Array.fromAsync(backend.generate(scripted({ then: "die" }), NEVER)),
+    BackendUnavailableError,
+  );
   await notices.find(({ type }) => type === "restarting");
   await backend[Symbol.asyncDispose]();
   assertEquals(backend.state, "stopped");

@@ -8,6 +8,7 @@ import { DaemonUnderTest, until } from "../support/daemons.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { packageOf } from "../support/package_archive.ts";
 import { PackageRegistry, type RegistryScript } from "../support/package_registry.ts";
+import { eventually } from "../support/waiting.ts";
 
 const NAME = platformPackage(Deno.build.os, Deno.build.arch) ?? "";
 /** Makes vectors, so that no chat template is looked for. */
@@ -139,9 +140,8 @@ Deno.test("a daemon ends at once when it is drained while it fetches, and the ne
     await using test = await machine.daemon();
     await machine.registry.archive.seen(1);
     const partial = `${packagesFolder(`${machine.dir}/cache`)}/.partial-${NAME}/data.tmp`;
-    while ((await Deno.stat(partial).catch(() => undefined))?.size !== half) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    const isHalf = async (): Promise<boolean> => (await Deno.stat(partial).catch(() => undefined))?.size === half;
+    await eventually(`${half} bytes in "${partial}"`, isHalf);
     await test.daemon.drain();
   }
   await using next = await machine.daemon();

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { admin, type Client, connect, RequestCancelledError } from "@inferd/client";
 import { ControlledBackend } from "../support/controlled_backend.ts";
-import { DaemonUnderTest } from "../support/daemons.ts";
+import { DaemonUnderTest, untilQueued } from "../support/daemons.ts";
 
 class Started implements AsyncDisposable {
   readonly backend: ControlledBackend;
@@ -26,11 +26,6 @@ class Started implements AsyncDisposable {
     return admin({ path: this.test.options.adminSocket });
   }
 
-  /** Resolves when so many wait. */
-  async waiting(wanted: number): Promise<void> {
-    while ((await this.admin.activity()).queue.waiting !== wanted);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
     await this.test[Symbol.asyncDispose]();
@@ -43,7 +38,7 @@ Deno.test("the admin socket tells which requests run and wait, and what those th
   const first = started.client.generate({ messages: [{ role: "user", content: "secret" }], id: long }).result();
   const run = await started.backend.next();
   const second = started.client.generate({ messages: [{ role: "user", content: "secret" }], id: "b" }).result();
-  await started.waiting(1);
+  await untilQueued(started.admin);
   const { requests, queue } = await started.admin.activity();
   assertEquals(requests.map(({ ageMs: _, ...rest }) => rest), [
     { number: 1, id: `${"x".repeat(128)}…`, service: "v1", state: "running", backend: "controlled", pieces: 0 },
@@ -79,7 +74,7 @@ Deno.test("a request that waits leaves the queue when it is cancelled by the adm
   const first = started.client.generate("one").result();
   const run = await started.backend.next();
   const second = started.client.generate("two").result();
-  await started.waiting(1);
+  await untilQueued(started.admin);
   assertEquals(await started.admin.cancel(2), true);
   await assertRejects(() => second, RequestCancelledError);
   assertEquals((await started.admin.activity()).queue.waiting, 0);

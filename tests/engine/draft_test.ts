@@ -4,6 +4,7 @@ import { readMetadata } from "../../bench/gguf.ts";
 import { wordsOf, writeRandomModel } from "../../bench/random_gguf.ts";
 import type { EngineConfig } from "../../src/engine/ipc/messages.ts";
 import { type Answer, type Ask, EngineChild, MODEL_PATH } from "./engine_child.ts";
+import { inFolder } from "../support/folders.ts";
 
 const PERSON = {
   type: "object",
@@ -56,15 +57,6 @@ async function compare(draft: NonNullable<EngineConfig["draft"]>, questions = QU
     count(second);
   }
   return counts;
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 async function randomModel(folder: string, vocabulary?: number): Promise<string> {

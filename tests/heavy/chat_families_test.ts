@@ -14,7 +14,7 @@ import { Model } from "../../src/engine/native/model.ts";
 import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { fits, PLAIN_TOOLS } from "../support/calls.ts";
 import type { TestModel } from "../support/chat_model.ts";
-import { checkIdentity, sayable } from "../support/identity.ts";
+import { assertIdentity, sayable } from "../support/identity.ts";
 import { inject } from "../support/injection.ts";
 import { PUBLISHED, type Published, publishedModel, readTemplate } from "../support/published/facts.ts";
 
@@ -107,7 +107,7 @@ Deno.test({
         try {
           // Some templates write the time, and one case renders more than once.
           using _clock = new FakeTime();
-          checkIdentity(model, chat, said, { label: `${file}, ${what}`, everywhere: true, tools: PLAIN_TOOLS });
+          assertIdentity(model, chat, said, { label: `${file}, ${what}`, everywhere: true, tools: PLAIN_TOOLS });
         } catch (error) {
           failed.push(`${file}, ${what}: ${error instanceof Error ? error.message : error}`);
         }

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { admin } from "@inferd/client";
 import { BridgeUnderTest } from "../support/bridges.ts";
+import { untilQueued } from "../support/daemons.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
 /** Every endpoint that generates, with what asks for an answer at once and for a stream. */
@@ -29,14 +30,6 @@ async function ask(url: string, path: string, body: unknown): Promise<Deno.TcpCo
     ),
   );
   return connection;
-}
-
-/** Resolves when a request waits. */
-async function queued(bridge: BridgeUnderTest): Promise<void> {
-  for (;;) {
-    const { capabilities: [backend] } = await admin({ path: bridge.daemon.options.adminSocket }).snapshot();
-    if (backend?.queue?.waiting === 1) return;
-  }
 }
 
 for (const [path, body] of ENDPOINTS) {
@@ -72,7 +65,7 @@ for (const [path, body] of BODIES) {
     const running = await ask(bridge.url, path, body);
     await accepted;
     const waiting = await ask(bridge.url, path, body);
-    await queued(bridge);
+    await untilQueued(admin({ path: bridge.daemon.options.adminSocket }));
     const cancelled = log.next("request_cancelled");
     waiting.close();
     assertEquals((await cancelled).fields.backend, undefined);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { BridgeUnderTest } from "../support/bridges.ts";
 import { converse } from "../support/raw_http.ts";
+import { nextTurn } from "../support/waiting.ts";
 
 const LIMITS = { headerMs: 200, requestMs: 400, idleMs: 300 };
 const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
@@ -24,16 +25,18 @@ Deno.test("limits: a header that comes byte by byte has no more time than one at
   await using bridge = await BridgeUnderTest.start({ http: { limits: LIMITS } });
   const { hostname, port } = new URL(bridge.url);
   using connection = await Deno.connect({ hostname, port: Number(port) });
-  const closed = connection.read(new Uint8Array(1024));
+  const answer = new Uint8Array(1024);
+  const closed = connection.read(answer);
   let isClosed = false;
   void closed.finally(() => isClosed = true);
-  const bytes = new TextEncoder().encode(`${HEAD}X-Slow: ${"x".repeat(10_000)}`);
+  const bytes = new TextEncoder().encode(`${HEAD}X-Slow: ${"x".repeat(2000)}`);
   for (const byte of bytes) {
     if (isClosed) break;
     await connection.write(Uint8Array.of(byte)).catch(() => isClosed = true);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await nextTurn();
   }
-  assert((await closed ?? 0) > 0);
+  assert(isClosed, "the whole header was taken");
+  assertMatch(new TextDecoder().decode(answer.subarray(0, await closed ?? 0)), /^HTTP\/1\.1 408 /);
 });
 
 Deno.test("limits: a connection is closed when nothing follows an answer", async () => {

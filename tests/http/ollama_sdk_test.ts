@@ -2,6 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Ollama } from "npm:ollama@0.6.4";
 import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
+import { eventually } from "../support/waiting.ts";
 
 const MESSAGES = [{ role: "user", content: "What is the weather in Oslo?" }];
 const WEATHER = {
@@ -135,8 +136,8 @@ Deno.test("ollama: ps lists models that are loaded, and none that is asleep", as
   assertEquals(await loaded(), ["mock"]);
   await client.embed({ model: "inferd-tiny-embed", input: "hi" });
   // The bridge hears of it on the admin stream, which may come after the answer.
-  while ((await loaded()).length === 1);
-  assertEquals(await loaded(), ["mock", "inferd-tiny-embed"]);
+  const both = await eventually("a second model", async () => (await loaded()).length > 1 && await loaded());
+  assertEquals(both, ["mock", "inferd-tiny-embed"]);
 });
 
 Deno.test("ollama: requests of Go's client, which have every field, are taken", async () => {

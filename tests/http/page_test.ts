@@ -19,6 +19,7 @@ import {
 import { modelBytes, TempStore } from "../support/model_store.ts";
 import { LogRecorder } from "../support/log_recorder.ts";
 import { ControlledBridge } from "../support/page_backend.ts";
+import { nextTurn } from "../support/waiting.ts";
 import { Sandbox } from "../support/program.ts";
 import { hubOf, pullStore } from "../support/pull_stores.ts";
 
@@ -66,7 +67,7 @@ browserTest(`the page stays responsive with an answer of ${WORDS} words`, async 
     const isLong = word > WORDS / 2 && word < WORDS * 0.6;
     run.say(!isLong && word % 100 === 99 ? `**word${word}**\n\n` : `word${word} `);
     // So that the answer comes over time.
-    if (word % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (word % 500 === 0) await nextTurn();
   }
   await page.getByText(`word${WORDS - 2}`).waitFor();
   // Others can be used meanwhile.

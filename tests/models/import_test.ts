@@ -3,6 +3,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { findForeignModels } from "../../src/models/foreign.ts";
 import { type ImportOptions, ModelStoreError } from "../../src/models/store.ts";
 import { blobFile, modelBytes, sha256Of, TempStore } from "../support/model_store.ts";
+import { inTime } from "../support/waiting.ts";
 
 const CONTENT = modelBytes(400_001);
 const SHA256 = await sha256Of(CONTENT);
@@ -146,15 +147,7 @@ Deno.test("findForeignModels skips what is no regular file, and what is too larg
     Deno.writeFileSync(`${home}/.ollama/models/blobs/sha256-${SHA256}`, CONTENT);
     Deno.writeTextFileSync(`${manifests}/large/latest`, JSON.stringify({ layers, rest: "x".repeat(2 ** 20) }));
     const found = findForeignModels({ home, env: () => undefined });
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const hang = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("It waits for a writer")), 5000);
-    });
-    try {
-      assertEquals(await Promise.race([found, hang]), []);
-    } finally {
-      clearTimeout(timer);
-    }
+    assertEquals(await inTime("models, though no named pipe has a writer", found), []);
   }));
 
 Deno.test("findForeignModels finds what Ollama and LM Studio have, and importing makes no second copy", () =>

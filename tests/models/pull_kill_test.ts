@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ModelStoreError } from "../../src/models/store.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { Program } from "../support/program.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
+import { mountSmallDisk, onSmallDisk } from "../support/small_disk.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
 
 const CHILD = new URL("../support/store_child.ts", import.meta.url).pathname;
@@ -91,8 +91,7 @@ Deno.test("a blob that another process holds is removed when that process is gon
 });
 
 Deno.test({
-  name: "pull and import say that the disk is full, and pull resumes when there is room",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("pull and import say that the disk is full, and pull resumes when there is room"),
   async fn(): Promise<void> {
     const dir = Deno.makeTempDirSync({ prefix: "inferd-small-" });
     try {

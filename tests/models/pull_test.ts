@@ -20,7 +20,7 @@ interface Site {
   /** Pulls the server's file. */
   pull(spec?: Partial<PullSpec>, options?: PullOptions): ReturnType<TempStore["pull"]>;
   /** Fails to, with this code; the message. */
-  fails(code: string, spec?: Partial<PullSpec>, options?: PullOptions): Promise<string>;
+  assertFails(code: string, spec?: Partial<PullSpec>, options?: PullOptions): Promise<string>;
 }
 
 async function withSite(script: readonly Answer[], work: (site: Site) => Promise<void>): Promise<void> {
@@ -28,7 +28,7 @@ async function withSite(script: readonly Answer[], work: (site: Site) => Promise
   await using store = new TempStore();
   const pull: Site["pull"] = (spec = {}, options = {}) =>
     store.pull({ name: NAME, url: server.url, sha256: SHA256, ...spec }, { backoffMs: 1, ...options });
-  const fails: Site["fails"] = async (code, spec, options) => {
+  const assertFails: Site["assertFails"] = async (code, spec, options) => {
     const error = await assertRejects(() => pull(spec, options), ModelStoreError);
     assertStrictEquals(error.code, code, error.message);
     assert(!error.message.includes("\n"));
@@ -40,10 +40,10 @@ async function withSite(script: readonly Answer[], work: (site: Site) => Promise
     );
     return error.message;
   };
-  await work({ server, store, pull, fails });
+  await work({ server, store, pull, assertFails });
 }
 
-function check(store: TempStore): void {
+function assertPulled(store: TempStore): void {
   assertEquals(Deno.readFileSync(store.blobPath(SHA256)), CONTENT);
   assertEquals(store.files(), [blobFile(SHA256), `manifests/${NAME}.json`]);
 }
@@ -52,7 +52,7 @@ Deno.test("pull puts the blob and a manifest in place when the server has the fi
   withSite([], async ({ server, store, pull }) => {
     const phases: LoadPhase[] = [];
     const pulled = await pull({ license: "MIT" }, { onPhase: (phase) => phases.push(phase) });
-    check(store);
+    assertPulled(store);
     const { parts: [part, ...others], ...rest } = pulled;
     assertEquals([part?.sha256, part?.sizeBytes, part?.path, others], [SHA256, CONTENT.length, pulled.path, []]);
     assertEquals(rest, {
@@ -122,7 +122,7 @@ Deno.test("pull goes on where the connection was cut", () =>
   withSite([{ cutAfter: CUT }, { cutAfter: 10 }, { hangUp: true }], async ({ server, store, pull }) => {
     const retries: PullRetry[] = [];
     const pulled = await pull({}, { onRetry: (retry) => retries.push(retry) });
-    check(store);
+    assertPulled(store);
     assertEquals(server.ranges, [null, `bytes=${CUT}-`, `bytes=${CUT + 10}-`, `bytes=${CUT + 10}-`]);
     assertEquals(server.requests[1]?.headers.get("if-range"), '"v1"');
     assertEquals(pulled.downloadedBytes, CONTENT.length);
@@ -146,7 +146,7 @@ Deno.test("pull goes on in another run when one was cancelled", () =>
     }]);
     const phases: LoadPhase[] = [];
     const pulled = await pull({}, { onPhase: (phase) => phases.push(phase) });
-    check(store);
+    assertPulled(store);
     assertEquals(server.ranges, [null, `bytes=${kept}-`]);
     assertEquals(pulled.downloadedBytes, CONTENT.length - kept);
     assertEquals(phases[0], { phase: "checking_local", path: `${store.root}/${partialFile(SHA256)}` });
@@ -190,19 +190,19 @@ for (const [what, script, { asked, again }] of START_OVER) {
   Deno.test(`pull starts over when the server ${what}`, () =>
     withSite(script, async ({ server, store, pull }) => {
       await pull();
-      check(store);
+      assertPulled(store);
       assertEquals(server.ranges, [null, asked ? `bytes=${CUT}-` : null, ...(again ? [null] : [])]);
     }));
 }
 
 Deno.test("pull gives up when the server answers with the wrong part each time", () =>
-  withSite([{ status: 206, body: "GGUF" }, { status: 206, body: "GGUF" }], async ({ fails }) => {
-    await fails("http");
+  withSite([{ status: 206, body: "GGUF" }, { status: 206, body: "GGUF" }], async ({ assertFails }) => {
+    await assertFails("http");
   }));
 
 Deno.test("pull gives up after five more tries when every connection breaks", () =>
-  withSite(Array<Answer>(6).fill({ hangUp: true }), async ({ server, fails }) => {
-    const message = await fails("connection");
+  withSite(Array<Answer>(6).fill({ hangUp: true }), async ({ server, assertFails }) => {
+    const message = await assertFails("connection");
     assert(message.endsWith("(tried 6 times)"), message);
     assertEquals(server.requests.length, 6);
   }));
@@ -211,15 +211,15 @@ for (const status of [429, 500, 503]) {
   Deno.test(`pull tries again when the server answers ${status}`, () =>
     withSite([{ status }, { status }], async ({ server, store, pull }) => {
       await pull();
-      check(store);
+      assertPulled(store);
       assertEquals(server.requests.length, 3);
     }));
 }
 
 for (const status of [401, 403, 404, 410]) {
   Deno.test(`pull does not try again when the server answers ${status}`, () =>
-    withSite([{ status }], async ({ server, fails }) => {
-      assert((await fails("http")).includes(`the server answers ${status}`));
+    withSite([{ status }], async ({ server, assertFails }) => {
+      assert((await assertFails("http")).includes(`the server answers ${status}`));
       assertEquals(server.requests.length, 1);
     }));
 }
@@ -247,16 +247,16 @@ Deno.test("pull tries again when no byte comes", () =>
   withSite([{ stallAfter: 0 }, { stallAfter: CUT }], async ({ server, store, pull }) => {
     const reasons: string[] = [];
     await pull({}, { stallMs: 200, onRetry: ({ reason }) => reasons.push(reason) });
-    check(store);
+    assertPulled(store);
     assertEquals(reasons, ["no data received for 0.2 s", "no data received for 0.2 s"]);
     assertEquals(server.ranges.at(-1), `bytes=${CUT}-`);
   }));
 
 Deno.test("pull quarantines what came when its hash is another", () =>
-  withSite([{ content: modelBytes(5000, 3) }], async ({ store, fails }) => {
+  withSite([{ content: modelBytes(5000, 3) }], async ({ store, assertFails }) => {
     const actual = await sha256Of(modelBytes(5000, 3));
     const phases: LoadPhase[] = [];
-    const message = await fails("mismatch", {}, { onPhase: (phase) => phases.push(phase) });
+    const message = await assertFails("mismatch", {}, { onPhase: (phase) => phases.push(phase) });
     const phase = phases.at(-1);
     assert(phase?.phase === "quarantine");
     assertEquals([phase.expected_sha256, phase.actual_sha256], [SHA256, actual]);
@@ -267,7 +267,7 @@ Deno.test("pull quarantines what came when its hash is another", () =>
   }));
 
 Deno.test("pull finds out by the hash when the beginning that was there is wrong, and the next one succeeds", () =>
-  withSite([{ stallAfter: CUT }], async ({ store, pull, fails }) => {
+  withSite([{ stallAfter: CUT }], async ({ store, pull, assertFails }) => {
     const abort = new AbortController();
     await assertRejects(() => pull({}, { signal: abort.signal, onStage: () => abort.abort() }));
     const path = `${store.root}/${partialFile(SHA256)}`;
@@ -275,7 +275,7 @@ Deno.test("pull finds out by the hash when the beginning that was there is wrong
     assert(bytes.length > 1100);
     bytes.fill(0, 1000, 1100);
     Deno.writeFileSync(path, bytes);
-    await fails("mismatch");
+    await assertFails("mismatch");
     await pull();
     assertEquals(Deno.readFileSync(store.blobPath(SHA256)), CONTENT);
   }));
@@ -283,13 +283,13 @@ Deno.test("pull finds out by the hash when the beginning that was there is wrong
 Deno.test("pull refuses what is longer or shorter than it should be", async () => {
   const size = CONTENT.length;
   for (const sizeBytes of [size - 1, size + 1]) {
-    await withSite([], async ({ store, fails }) => {
-      await fails("size", { sizeBytes });
+    await withSite([], async ({ store, assertFails }) => {
+      await assertFails("size", { sizeBytes });
       assertEquals(store.files(), []);
     });
     // Nobody says how long it is before it has come.
-    await withSite([{ chunked: true }], async ({ store, fails }) => {
-      await fails("size", { sizeBytes });
+    await withSite([{ chunked: true }], async ({ store, assertFails }) => {
+      await assertFails("size", { sizeBytes });
       assertEquals(store.files(), []);
     });
   }
@@ -303,44 +303,44 @@ Deno.test("pull refuses what is longer or shorter than it should be", async () =
 Deno.test("pull takes the file when the server does not say how long it is", () =>
   withSite([{ chunked: true }], async ({ store, pull }) => {
     await pull({ sizeBytes: CONTENT.length });
-    check(store);
+    assertPulled(store);
   }));
 
 Deno.test("pull tries again when the server promises more than it sends", () =>
   withSite([{ headers: { "content-length": String(CONTENT.length + 5) } }], async ({ server, store, pull }) => {
     await pull();
-    check(store);
+    assertPulled(store);
     // The rest is asked for, and there is none: so the promise was wrong, and the file is whole.
     assertEquals(server.ranges, [null, `bytes=${CONTENT.length}-`]);
   }));
 
 Deno.test("pull refuses what is no GGUF file", () =>
-  withSite([{ status: 200, body: "<html>Please log in</html>" }], async ({ store, fails }) => {
-    await fails("not_gguf");
+  withSite([{ status: 200, body: "<html>Please log in</html>" }], async ({ store, assertFails }) => {
+    await assertFails("not_gguf");
     assertEquals(store.files(), []);
   }));
 
 Deno.test("pull follows redirects, each with its own check", () =>
   withSite([{ status: 302, headers: { location: "/elsewhere?signed=1" } }], async ({ server, store, pull }) => {
     await pull();
-    check(store);
+    assertPulled(store);
     assertEquals(server.requests.map(({ path }) => path), ["/files/model.gguf", "/elsewhere?signed=1"]);
     assert(!Deno.readTextFileSync(`${store.root}/manifests/${NAME}.json`).includes("signed"));
   }));
 
 Deno.test("pull refuses a redirect to plain http, to nowhere and without an end", async () => {
   const redirect = (location: string | null): Answer => ({ status: 301, headers: { location } });
-  await withSite([redirect("http://example.com/model.gguf")], async ({ fails }) => {
-    await fails("insecure");
+  await withSite([redirect("http://example.com/model.gguf")], async ({ assertFails }) => {
+    await assertFails("insecure");
   });
-  await withSite([redirect(null)], async ({ fails }) => {
-    await fails("redirect");
+  await withSite([redirect(null)], async ({ assertFails }) => {
+    await assertFails("redirect");
   });
-  await withSite([redirect("ftp://127.0.0.1/model.gguf")], async ({ fails }) => {
-    await fails("insecure");
+  await withSite([redirect("ftp://127.0.0.1/model.gguf")], async ({ assertFails }) => {
+    await assertFails("insecure");
   });
-  await withSite(Array<Answer>(11).fill(redirect("/again")), async ({ server, fails }) => {
-    await fails("redirect");
+  await withSite(Array<Answer>(11).fill(redirect("/again")), async ({ server, assertFails }) => {
+    await assertFails("redirect");
     assertEquals(server.requests.length, 11);
   });
 });
@@ -359,7 +359,7 @@ Deno.test("pull takes whatever comes when no hash is given", () =>
   withSite([{ cutAfter: CUT }], async ({ server, store, pull }) => {
     const pulled = await pull({ sha256: undefined });
     assertEquals(pulled.sha256, SHA256);
-    check(store);
+    assertPulled(store);
     assertEquals(server.ranges, [null, `bytes=${CUT}-`]);
     // The next time it has to be fetched to know, and is found to be there.
     const inode = Deno.statSync(pulled.path).ino;
@@ -369,16 +369,16 @@ Deno.test("pull takes whatever comes when no hash is given", () =>
   }));
 
 Deno.test("pull holds what comes against the hash that the server named", () =>
-  withSite([{ headers: { "x-linked-etag": `"${"0".repeat(64)}"` } }], async ({ fails }) => {
-    await fails("mismatch", { sha256: undefined });
+  withSite([{ headers: { "x-linked-etag": `"${"0".repeat(64)}"` } }], async ({ assertFails }) => {
+    await assertFails("mismatch", { sha256: undefined });
   }));
 
 Deno.test("pull says what is wrong when it cannot even begin", () =>
-  withSite([], async ({ server, fails }) => {
-    await fails("bad_name", { name: "../up" });
-    await fails("bad_name", { sha256: "abc" });
-    await fails("bad_reference", { url: "nowhere" });
-    await fails("insecure", { url: "http://example.com/model.gguf" });
+  withSite([], async ({ server, assertFails }) => {
+    await assertFails("bad_name", { name: "../up" });
+    await assertFails("bad_name", { sha256: "abc" });
+    await assertFails("bad_reference", { url: "nowhere" });
+    await assertFails("insecure", { url: "http://example.com/model.gguf" });
     assertEquals(server.requests, []);
   }));
 
@@ -396,7 +396,7 @@ Deno.test("pull tells that it waits when another one pulls the same name", () =>
     await pull({}, { onWait });
     await failed;
     assertEquals(waits, 1);
-    check(store);
+    assertPulled(store);
   }));
 
 Deno.test("pulls of the same model under several names end with one blob and one download", () =>
@@ -444,6 +444,8 @@ Deno.test("a folder is there though it is removed again and again while it is ma
   for (let count = 0; count < 2000; count++) await ensureDir(path);
   ended = true;
   await Promise.all(removing);
+  await ensureDir(path);
+  assert((await Deno.stat(path)).isDirectory);
   await Deno.remove(dir, { recursive: true });
 });
 

@@ -36,7 +36,7 @@ async function withSite(files: ServerFiles, work: (site: Site) => Promise<void>)
   await work({ server, store, pull, asked });
 }
 
-function check(store: TempStore): void {
+function assertPulled(store: TempStore): void {
   for (const [index, hash] of HASHES.entries()) assertEquals(Deno.readFileSync(store.blobPath(hash)), PARTS[index]);
   assertEquals(store.files(), [...HASHES.map(blobFile), "manifests/tiny.json"].sort());
 }
@@ -71,7 +71,7 @@ for (const given of [1, 3]) {
         HASHES,
       ]);
       assertEquals(asked(), NAMES.map((name) => `${name}?download=true`));
-      check(store);
+      assertPulled(store);
       const { shards, ...manifest } = JSON.parse(Deno.readTextFileSync(`${store.root}/manifests/tiny.json`));
       // What reads only what it always did finds the first file.
       assertEquals([manifest.schema_version, manifest.blob, manifest.size_bytes], [
@@ -109,7 +109,7 @@ Deno.test("pull resumes a split model in the file in which it was broken off", (
     await failed;
     assertEquals((await store.list()).models, []);
     await pull();
-    check(store);
+    assertPulled(store);
     assertEquals(asked(), [NAMES[0], NAMES[1], NAMES[1], NAMES[2]]);
   }));
 
@@ -178,7 +178,7 @@ for (const given of [0, 2]) {
         BYTES,
         "linked",
       ]);
-      check(store);
+      assertPulled(store);
       assertEquals((await store.importFile(paths[0] ?? "")).how, "present");
       // The same as it is pulled.
       await using server = new ModelServer(filesOf(PARTS));
@@ -195,7 +195,7 @@ Deno.test("importFile follows links to the files of a split model, as Hugging Fa
       Deno.symlinkSync(`${store.dir}/blob${index}`, `${store.dir}/snapshot/${NAMES[index]}`);
     });
     await store.importFile(`${store.dir}/snapshot/${NAMES[0]}`, { move: true });
-    check(store);
+    assertPulled(store);
     assertEquals([0, 1, 2].filter((index) => exists(`${store.dir}/blob${index}`)), []);
   }));
 

@@ -1,8 +1,8 @@
 /** Who can reach the daemon, and what is known of them. Each mitigation taken out lets its test fail. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { delay } from "@std/async";
 import { BindError, bindTcp, bindUnix } from "../../src/server/listener.ts";
 import { ask, Serving } from "../support/serving.ts";
+import { nextTurn } from "../support/waiting.ts";
 
 const KEY = "correct horse";
 
@@ -62,7 +62,7 @@ Deno.test("a client that drips its key is cut when its time is over, whatever it
   // Slow on purpose: that is the attack.
   while (!over) {
     await client.write(" ").catch(() => {});
-    await delay(2);
+    await nextTurn();
   }
   assertEquals((await rejected).fields.reason, "late");
   assertEquals(serving.log.of("tcp_auth_rejected").length, 1);

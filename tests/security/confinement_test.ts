@@ -1,24 +1,31 @@
 /** Threats: native code of an engine that was taken over, a debugger in any of the processes, engines that outlive all. */
 import { assert, assertEquals } from "@std/assert";
-import { delay } from "@std/async";
-import { childrenOf } from "../support/children.ts";
+import { assertEnds, childrenOf, isRunning, statusOf } from "../support/processes.ts";
 import { HTTP_MAIN, Sandbox } from "../support/program.ts";
+import { eventually } from "../support/waiting.ts";
 
 const LINUX = Deno.build.os === "linux";
 const SIGUSR1_BIT = 1n << 9n;
-/** The kernel needs no time to kill a stopped process; a busy machine does. */
-const STOPPED_MS = 10_000;
-/** Deno listens to SIGUSR1 half a second after it starts. */
-const LISTENING_MS = 1500;
 
-/** What the kernel says of a process. */
-function status(pid: number): Map<string, string> {
-  return new Map(
-    Deno.readTextFileSync(`/proc/${pid}/status`).trim().split("\n").map((line) => {
-      const [name = "", value = ""] = line.split(/:\s*/);
-      return [name, value];
-    }),
-  );
+/** Whether a process ignores or catches the signal with which any process of this user opens Deno's debugger. */
+function onDebuggerSignal(pid: number): "ignores" | "catches" | "dies" {
+  const has = (field: string): boolean => (BigInt(`0x${statusOf(pid, field)}`) & SIGUSR1_BIT) !== 0n;
+  return has("SigCgt") ? "catches" : has("SigIgn") ? "ignores" : "dies";
+}
+
+/**
+ * Deno catches that signal some time after it starts: resolves when a process that is not confined, and started later
+ * than those of the test, does.
+ */
+async function untilDenoListens(): Promise<void> {
+  const program = "await Deno.stdin.read(new Uint8Array(1))";
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", program], stdin: "piped" }).spawn();
+  try {
+    await eventually("a Deno that a debugger can reach", () => onDebuggerSignal(child.pid) === "catches");
+  } finally {
+    await child.stdin.close();
+    await child.status;
+  }
 }
 
 /** What is possible to a process that was confined so. */
@@ -65,19 +72,14 @@ Deno.test({
   ignore: !LINUX,
   async fn(): Promise<void> {
     await using box = new Sandbox();
-    const { stdout } = await box.run(["permissions", "serve"]);
-    await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
+    await using daemon = await box.serve([], { permissions: await box.exactPermissions() });
     const { pid: monitor, daemonPid, enginePid: engine } = daemon;
     assertEquals([childrenOf(monitor).sort(), childrenOf(daemonPid)], [[daemonPid, engine].sort(), []]);
-    // What Deno would do late is what is looked at.
-    await delay(LISTENING_MS);
+    await untilDenoListens();
     for (const pid of [monitor, daemonPid, engine]) {
       Deno.kill(pid, "SIGUSR1");
-      const { SigIgn, SigCgt } = Object.fromEntries(status(pid));
-      assertEquals(BigInt(`0x${SigIgn}`) & SIGUSR1_BIT, SIGUSR1_BIT);
-      assertEquals(BigInt(`0x${SigCgt}`) & SIGUSR1_BIT, 0n);
-      assertEquals(status(pid).get("NoNewPrivs"), "1");
-      assertEquals(status(pid).get("Seccomp"), "2");
+      assertEquals([pid, onDebuggerSignal(pid)], [pid, "ignores"]);
+      assertEquals([statusOf(pid, "NoNewPrivs"), statusOf(pid, "Seccomp")], ["1", "2"]);
     }
     const answer = await box.run(["generate", "Hello."]);
     assertEquals(answer.code, 0);
@@ -97,11 +99,9 @@ Deno.test({
       program: HTTP_MAIN,
     });
     await bridge.stderr.has("Listening on");
-    await delay(LISTENING_MS);
+    await untilDenoListens();
     Deno.kill(bridge.pid, "SIGUSR1");
-    const { SigIgn, SigCgt } = Object.fromEntries(status(bridge.pid));
-    assertEquals(BigInt(`0x${SigIgn}`) & SIGUSR1_BIT, SIGUSR1_BIT);
-    assertEquals(BigInt(`0x${SigCgt}`) & SIGUSR1_BIT, 0n);
+    assertEquals(onDebuggerSignal(bridge.pid), "ignores");
     bridge.kill("SIGTERM");
     assertEquals((await bridge.outcome).code, 0);
   },
@@ -132,7 +132,7 @@ for (const role of ["monitor", "daemon"]) {
       Deno.kill(engine, "SIGSTOP");
       Deno.kill(role === "monitor" ? monitor : daemonPid, "SIGKILL");
       await daemon.outcome;
-      while (isRunning(engine) || isRunning(daemonPid)) await delay(10);
+      await assertEnds(engine, daemonPid);
     },
   });
 }
@@ -148,22 +148,9 @@ Deno.test({
     Deno.kill(Number(bridge), "SIGSTOP");
     try {
       Deno.kill(daemon.pid, "SIGKILL");
-      const deadline = performance.now() + STOPPED_MS;
-      while (isRunning(Number(bridge))) {
-        assert(performance.now() < deadline, "The bridge still runs");
-        await delay(10);
-      }
+      await assertEnds(Number(bridge));
     } finally {
       if (isRunning(Number(bridge))) Deno.kill(Number(bridge), "SIGKILL");
     }
   },
 });
-
-function isRunning(pid: number): boolean {
-  try {
-    return !status(pid).get("State")?.startsWith("Z");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

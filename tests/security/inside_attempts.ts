@@ -34,6 +34,19 @@ export async function attemptAll(): Promise<Record<string, string>> {
   return found;
 }
 
+/** Resolves when this process no longer has a permission, of which Deno tells nobody. Keeps no process alive. */
+export function onceDropped(permission: Deno.PermissionDescriptor): Promise<void> {
+  return new Promise((resolve) => {
+    // deno-lint-ignore tests/no-timers -- in a program that a test starts; the monitor of it never drops any
+    const look = setInterval(() => {
+      if (Deno.permissions.querySync(permission).state === "granted") return;
+      clearInterval(look);
+      resolve();
+    }, 5);
+    Deno.unrefTimer(look);
+  });
+}
+
 /** What {@linkcode attemptAll} finds where all is refused. */
 export const ALL_REFUSED: Readonly<Record<string, string>> = Object.fromEntries(
   Object.keys(ATTEMPTS).map((name) => [name, "refused"]),

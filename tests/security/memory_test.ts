@@ -17,20 +17,20 @@ async function serveNeighbour(server: ChildServer): Promise<void> {
 
 Deno.test("an endless line costs the daemon little more than the cap", onLinux, async () => {
   await using server = await ChildServer.start();
-  const before = await server.peakBytes();
+  const before = server.peakBytes();
   using client = await server.connect();
   const piece = new Uint8Array(MIB).fill(0x78);
   for (let sent = 0; sent < 512; sent++) await client.write(piece);
   await client.end();
   assertEquals((await client.frame()).code, "frame_too_large");
-  const cost = await server.peakBytes() - before;
+  const cost = server.peakBytes() - before;
   assert(cost < 128 * MIB, `${cost / MIB} MiB`);
 });
 
 Deno.test("requests behind a running one cost the daemon no more than what is read ahead", onLinux, async () => {
   await using server = await ChildServer.start();
   await serveNeighbour(server);
-  const before = await server.residentBytes();
+  const before = server.residentBytes();
   // Nothing is taken of the answer, so this one request never ends.
   using client = await server.connect();
   await client.send(ask({ max_tokens: 1_000_000 }));
@@ -38,7 +38,7 @@ Deno.test("requests behind a running one cost the daemon no more than what is re
   const flood = `${JSON.stringify(ask({ padding: "p".repeat(1000) }))}\n`.repeat(256 * 1024);
   const writing = client.write(flood).catch(() => {});
   await serveNeighbour(server);
-  const cost = await server.residentBytes() - before;
+  const cost = server.residentBytes() - before;
   await server[Symbol.asyncDispose]();
   await writing;
   assert(cost < 128 * MIB, `${cost / MIB} MiB`);
@@ -47,38 +47,38 @@ Deno.test("requests behind a running one cost the daemon no more than what is re
 Deno.test("a reader that takes nothing of an endless answer costs the daemon a bounded queue", onLinux, async () => {
   await using server = await ChildServer.start();
   await serveNeighbour(server);
-  const before = await server.residentBytes();
+  const before = server.residentBytes();
   using stuck = await server.connect();
   await stuck.send(ask({ max_tokens: 1_000_000 }));
   await serveNeighbour(server);
-  const cost = await server.residentBytes() - before;
+  const cost = server.residentBytes() - before;
   assert(cost < 128 * MIB, `${cost / MIB} MiB`);
 });
 
 Deno.test("64 MiB of brackets are refused before the parser sees them", onLinux, async () => {
   await using server = await ChildServer.start();
-  const before = await server.peakBytes();
+  const before = server.peakBytes();
   using client = await server.connect();
   await client.write(new Uint8Array(64 * MIB).fill(0x5b));
   await client.end();
   assertEquals((await client.frame()).message, "The line holds more than 262144 JSON values");
-  const cost = await server.peakBytes() - before;
+  const cost = server.peakBytes() - before;
   assert(cost < 320 * MIB, `${cost / MIB} MiB`);
 });
 
 Deno.test("64 MiB of small objects are refused before the parser makes gigabytes of them", onLinux, async () => {
   await using server = await ChildServer.start();
-  const before = await server.peakBytes();
+  const before = server.peakBytes();
   using client = await server.connect();
   await client.write(`[${"{},".repeat(22_000_000)}{}]\n`);
   assertEquals((await client.frame()).message, "The line holds more than 262144 JSON values");
-  const cost = await server.peakBytes() - before;
+  const cost = server.peakBytes() - before;
   assert(cost < 320 * MIB, `${cost / MIB} MiB`);
 });
 
 Deno.test("200 idle connections cost the daemon less than 20 MiB", onLinux, async () => {
   await using server = await ChildServer.start();
-  const before = await server.residentBytes();
+  const before = server.residentBytes();
   const idle = [];
   for (let index = 0; index < 200; index++) {
     const client = await server.connect();
@@ -87,7 +87,7 @@ Deno.test("200 idle connections cost the daemon less than 20 MiB", onLinux, asyn
     await client.frame();
     idle.push(client);
   }
-  const cost = await server.residentBytes() - before;
+  const cost = server.residentBytes() - before;
   for (const client of idle) client.close();
   assert(cost < 20 * MIB, `${cost / MIB} MiB`);
 });

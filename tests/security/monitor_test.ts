@@ -1,6 +1,7 @@
 /** Threat: the permissions of the daemon depend on how inferd was started, or a process keeps more than it needs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { admin } from "@inferd/client";
+import { argumentsOf } from "../support/processes.ts";
 import { type Outcome, Sandbox } from "../support/program.ts";
 import { ALL_REFUSED } from "./inside_attempts.ts";
 
@@ -17,16 +18,6 @@ async function flagsOf(
   assertEquals(code, 0, stderr);
   // Paths of a sandbox have no spaces.
   return stdout.trim().split(" ");
-}
-
-function argumentsOf(pid: number): string[] {
-  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
-}
-
-/** The daemon has its lock as long as it lives. */
-async function untilUnlocked(box: Sandbox): Promise<void> {
-  using lock = await Deno.open(`${box.runtimeDir}/inferd.lock`, { read: true, write: true });
-  await lock.lock(true);
 }
 
 for (const permissions of ["-A", "exact"]) {
@@ -162,7 +153,7 @@ Deno.test("the daemon ends when its monitor is killed, and the next one starts",
   await using first = await box.serve(MOCK);
   first.kill("SIGKILL");
   await first.outcome;
-  await untilUnlocked(box);
+  await box.untilUnlocked();
   await using second = await box.serve(MOCK);
   second.kill("SIGTERM");
   assertEquals((await second.outcome).code, 0);
@@ -206,7 +197,7 @@ Deno.test({
     const args = [...MOCK, "--uds", `${box.dir}/a,b.sock`];
     const { stdout } = await box.run(["permissions", "serve", ...args]);
     await using daemon = await box.serve(args, { permissions: stdout.trim().split(" ") });
-    const words = Deno.readTextFileSync(`/proc/${daemon.daemonPid}/cmdline`).split("\0");
+    const words = argumentsOf(daemon.daemonPid);
     assertEquals(words.filter((word) => word.startsWith("--allow")), []);
     assertEquals((await box.run(["generate", "--uds", `${box.dir}/a,b.sock`, "hi"])).code, 0);
     daemon.kill("SIGTERM");

@@ -1,15 +1,14 @@
 /** Threat: whoever takes over the process that parses what clients send gets what that process may do. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { delay } from "@std/async";
 import { privateSocketPath } from "../../src/processes/orders.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
+import { recordsIn, untilLogged } from "../support/log_file.ts";
 import { Sandbox } from "../support/program.ts";
 import { WireClient } from "../support/wire_client.ts";
 
 Deno.test("the daemon keeps only what serving and restarting need when it is ready", async () => {
   await using box = new Sandbox();
-  const { stdout } = await box.run(["permissions", "serve"]);
-  await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
+  await using daemon = await box.serve([], { permissions: await box.exactPermissions() });
   await daemon.stderr.has("inferd is ready");
   // Who connects is still known, with the library's permission given back.
   const client = await Deno.connect({ transport: "unix", path: `${box.runtimeDir}/infer.sock` });
@@ -51,18 +50,15 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
   const { stdout } = await box.run(["permissions", "serve", "--model", model]);
   await using daemon = await box.serve(["--model", model], { permissions: stdout.trim().split(" ") });
   await daemon.stderr.has("inferd is ready");
-  // Nothing tells from outside when the socket comes, right after it.
-  const path = `${box.runtimeDir}/rpc.sock`;
-  while (!Array.from(Deno.readDirSync(box.runtimeDir)).some(({ name }) => name === "rpc.sock")) await delay(5);
-  const log = (): string => Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`);
+  const log = `${box.dir}/logs/inferd.ndjson`;
+  await untilLogged(log, "listening", { fits: ({ surface }) => surface === "dispatch" });
   {
-    using _connection = await Deno.connect({ transport: "unix", path });
-    // There is no event for what another process writes.
-    while (!log().includes("connection_accepted")) await delay(5);
+    using _connection = await Deno.connect({ transport: "unix", path: `${box.runtimeDir}/rpc.sock` });
+    await untilLogged(log, "connection_accepted");
   }
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
-  const records = log().trim().split("\n").map((line) => JSON.parse(line));
+  const records = recordsIn(log);
   const order = records.map(({ msg, surface }) => surface === "dispatch" ? "dispatch" : msg);
   assert(order.indexOf("permissions_left") < order.indexOf("dispatch"));
   const { uid, pid } = records.find(({ msg }) => msg === "connection_accepted") ?? {};
@@ -71,8 +67,7 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
 
 Deno.test("a call is validated, and the log says nothing of its schema, when the daemon has given its permissions back", async () => {
   await using box = new Sandbox();
-  const { stdout } = await box.run(["permissions", "serve"]);
-  await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
+  await using daemon = await box.serve([], { permissions: await box.exactPermissions() });
   await daemon.stderr.has("inferd is ready");
   const secret = "CANARY";
   const inputSchema = {

@@ -3,9 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "@inferd/client";
 import { OpenAiServer, words } from "../support/openai_server.ts";
 import { Sandbox } from "../support/program.ts";
-
-/** Every variable that Deno takes a proxy from. */
-const PROXY_VARIABLES = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+import { PROXY_VARIABLES } from "../support/environment.ts";
 
 const KEY = "sk-canary-0123456789";
 

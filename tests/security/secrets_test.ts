@@ -12,7 +12,7 @@ import { builtInModelFile } from "../../src/models/built_in.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";
 import { dispatch, frame, request as dispatchRequest, response } from "../support/dispatch_wire.ts";
 import { fakeEngineCommand } from "../support/fake_engine.ts";
-import { recordsIn } from "../support/log_file.ts";
+import { type FileRecord, recordsIn, untilLogged } from "../support/log_file.ts";
 import { Notices } from "../support/notices.ts";
 import { type Asked, chunk, OpenAiServer, words } from "../support/openai_server.ts";
 import { type Program, Sandbox } from "../support/program.ts";
@@ -167,25 +167,13 @@ class Watched implements AsyncDisposable {
 
   /** The address of TCP, which the daemon tells. */
   async port(): Promise<number> {
-    await this.#daemon.stderr.has("ready");
-    const records = await this.records("listening");
-    return Number(String(records.find(({ address }) => String(address).startsWith("127."))?.address).split(":")[1]);
+    const { address } = await this.logged("listening", { fits: ({ address }) => String(address).startsWith("127.") });
+    return Number(String(address).split(":")[1]);
   }
 
-  /** The records of an event so far. */
-  async recordsSoFar(msg: string): Promise<ReturnType<typeof recordsIn>> {
-    const text = await Deno.readTextFile(`${this.#box.dir}/logs/inferd.ndjson`).catch(() => "");
-    return text.split("\n").slice(0, -1).map((line) => JSON.parse(line)).filter((record) => record.msg === msg);
-  }
-
-  /** The records of an event, once there is one. */
-  async records(msg: string): Promise<ReturnType<typeof recordsIn>> {
-    for (;;) {
-      const found = await this.recordsSoFar(msg);
-      if (found.length > 0) return found;
-      // There is no event for what another process writes.
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  /** Resolves with a record of an event, once there is one. */
+  logged(msg: string, options?: Parameters<typeof untilLogged>[2]): Promise<FileRecord> {
+    return untilLogged(`${this.#box.dir}/logs/inferd.ndjson`, msg, options);
   }
 
   /** End the daemon and look for words that should not be there. */
@@ -328,10 +316,11 @@ Deno.test("no file and no word of a daemon holds what was asked or answered when
   );
   await sendNonsense(daemon);
   // A busy machine may come to the end of so short an answer before it sees that its reader has gone.
-  do {
+  const between = async (): Promise<void> => {
     await daemon.leave("infer", { ...V1, id: "leaves" });
     await daemon.leave("infer.v2", { ...V2, id: "leaves" });
-  } while ((await daemon.recordsSoFar("request_cancelled")).length === 0);
+  };
+  await daemon.logged("request_cancelled", { between });
 
   const { served_config_id: config_id } = await dispatch(daemon.rpc, dispatchRequest(CANARY));
   assert(config_id !== null);
@@ -358,7 +347,7 @@ Deno.test("no file and no word of a daemon holds what was asked or answered when
     await client.end();
     await client.rest();
   }
-  await daemon.records("tcp_auth_rejected");
+  await daemon.logged("tcp_auth_rejected");
   await daemon.search(CANARY, CANARY.replace("-", "_"));
 });
 
@@ -389,17 +378,17 @@ Deno.test("no file and no word of a daemon holds what was asked or answered when
   });
   const endless = { ...greedy, grammar: "root ::= [a-z ] root", max_tokens: 100_000 };
   await daemon.leave("infer", { ...endless, id: "leaves" });
-  await daemon.records("request_cancelled");
+  await daemon.logged("request_cancelled");
   {
     // The engine is killed in the middle of an answer.
     using client = await daemon.connect("infer");
     await client.send(endless);
     await client.line();
-    const [started] = await daemon.records("engine_started");
-    Deno.kill(Number(started?.pid), "SIGKILL");
+    const { pid } = await daemon.logged("engine_started");
+    Deno.kill(Number(pid), "SIGKILL");
     assertStringIncludes((await client.answer()).at(-1) ?? "", "backend_unavailable");
   }
-  await daemon.records("engine_exited");
+  await daemon.logged("engine_exited");
   await daemon.search(
     CANARY,
     ...answer.split(/[.,!?"\n]/).map((part) => part.trim()).filter(({ length }) => length > 8),
@@ -479,7 +468,7 @@ Deno.test("no file and no word of a daemon holds what was asked or answered when
   const ends = await daemon.ask("infer.v2", ...UPSTREAM.map((_, at) => request(at)));
   assertEquals(ends, UPSTREAM.map(([, end]) => end));
   assertEquals(await daemon.ask("infer.v2", media("audio", `audio/${CANARY}`)), ["attachment_unsupported"]);
-  assert((await daemon.records("remote_broken")).length > 0);
+  await daemon.logged("remote_broken");
   // Still answered when the daemon ends.
   using client = await daemon.connect("infer.v2");
   await client.send(request(UPSTREAM.length));

@@ -1,9 +1,8 @@
 /** Threat: a model, a server or a file's name makes a terminal do something. */
 import { assert, assertEquals } from "@std/assert";
-import { Sandbox } from "../support/program.ts";
+import { MAIN, Sandbox } from "../support/program.ts";
 import { hasTerminal } from "../support/terminal.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 /** Sets the clipboard, clears the screen, with eight bits and with seven. */
 const HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\x9b2J";
 

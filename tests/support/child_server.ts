@@ -1,5 +1,6 @@
 /** Starts `serving_process.ts` and looks at its memory. Linux only, because of `/proc`. */
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { kibOf } from "./processes.ts";
 import { WireClient } from "./wire_client.ts";
 
 /** A server in another process. */
@@ -39,13 +40,13 @@ export class ChildServer implements AsyncDisposable {
   }
 
   /** The most memory it has ever had resident, in bytes. */
-  async peakBytes(): Promise<number> {
-    return await this.#status("VmHWM");
+  peakBytes(): number {
+    return kibOf(this.#child.pid, "VmHWM") * 1024;
   }
 
   /** The memory it has resident now, in bytes. */
-  async residentBytes(): Promise<number> {
-    return await this.#status("VmRSS");
+  residentBytes(): number {
+    return kibOf(this.#child.pid) * 1024;
   }
 
   /** Stop it; more than once does no harm. */
@@ -55,12 +56,5 @@ export class ChildServer implements AsyncDisposable {
     await this.#child.stdin.close();
     while (!(await this.#lines.read()).done);
     await this.#child.status;
-  }
-
-  async #status(field: string): Promise<number> {
-    const text = await Deno.readTextFile(`/proc/${this.#child.pid}/status`);
-    const kib = text.match(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m"))?.[1];
-    if (kib === undefined) throw new Error(`No ${field} in the status of process ${this.#child.pid}`);
-    return Number(kib) * 1024;
   }
 }

@@ -1,4 +1,5 @@
 /** A whole daemon in a folder of its own. */
+import type { Admin } from "@inferd/client";
 import type { DaemonOptions, MockScript, SurfaceName } from "../../src/config/options.ts";
 import { type Daemon, startDaemon, type StartOptions } from "../../src/daemon/boot.ts";
 import { LogRecorder } from "./log_recorder.ts";
@@ -105,6 +106,14 @@ export function filesIn(dir: string): string[] {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
+}
+
+/** Resolves when a request waits, with all places taken. */
+export async function untilQueued(admin: Admin): Promise<void> {
+  for await (const event of admin.watch({ requests: true })) {
+    if (event.status === "request" && event.change === "waiting") return;
+  }
+  throw new Error("The daemon has ended");
 }
 
 /** What an admin stream says, without the head every frame has: `ready`, `loading_model mmap`. */

@@ -1,3 +1,10 @@
+/** Variables of this process. */
+
+/** Every variable that Deno takes a proxy from. */
+export const PROXY_VARIABLES: readonly string[] = [
+  ...["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+];
+
 /**
  * Set variables of this process for as long as the result lives.
  *

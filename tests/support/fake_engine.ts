@@ -16,6 +16,7 @@ import type {
 } from "../../src/engine/ipc/messages.ts";
 import type { Accelerator } from "../../src/config/options.ts";
 import type { EngineCommand } from "../../src/engine/ipc/command.ts";
+import { everyTurn, nextTurn, stayAlive } from "./waiting.ts";
 
 /** What a request makes the engine do. */
 export interface FakeScript {
@@ -41,8 +42,8 @@ export interface FakeLoad {
   readonly exit?: number;
   /** Never get ready. */
   readonly hang?: boolean;
-  /** Say that the accelerator's code is compiled, which takes so many milliseconds, before it is ready. */
-  readonly compilesMs?: number;
+  /** Say that the accelerator's code is compiled, before it is ready. */
+  readonly compiles?: boolean;
   /** Load well once, then as the rest says; needs a path for a marker file. */
   readonly onceWell?: string;
   /** Ask for this first, and fail with what is answered if it does not come. */
@@ -137,12 +138,7 @@ class FakeEngine {
       Deno.exit(this.#load.exit ?? 1);
     }
     say({ type: "phase", phase: "kv_cache", n_ctx: 512 });
-    if (this.#load.compilesMs === undefined) return this.#becomeReady(parallel);
-    say({ type: "compiles" });
-    setTimeout(() => this.#becomeReady(parallel), this.#load.compilesMs);
-  }
-
-  #becomeReady(parallel: number): void {
+    if (this.#load.compiles) say({ type: "compiles" });
     say({
       type: "ready",
       purpose: this.#load.purpose ?? "generate",
@@ -211,7 +207,7 @@ class FakeEngine {
     else {
       for (const event of texts) {
         // Let messages in between two steps.
-        do await new Promise((resolve) => setTimeout(resolve, 0)); while (this.#paused.has(id));
+        do await nextTurn(); while (this.#paused.has(id));
         if (this.#gone.has(id)) return;
         say({ type: "step", events: [event] });
       }
@@ -229,7 +225,7 @@ class FakeEngine {
       case "hang":
         break;
       case "beat":
-        setInterval(() => say({ type: "beat" }), 20);
+        everyTurn(() => say({ type: "beat" }));
         break;
       case "die":
         console.error("GGML_ASSERT(false) failed");
@@ -254,6 +250,6 @@ if (import.meta.main) {
     rest = lines.pop() ?? "";
     for (const line of lines) engine.hear(JSON.parse(line) as ToEngine);
   }
-  if (load.stubborn) setInterval(() => {}, 1000);
+  if (load.stubborn) await stayAlive();
   else Deno.exit(0);
 }

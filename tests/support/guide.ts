@@ -11,9 +11,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { dirname } from "@std/path";
-import { type Outcome, Program, Sandbox } from "./program.ts";
+import { MAIN, type Outcome, Program, Sandbox } from "./program.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 /** Each command is a file of its name. */
 const COMMANDS = new URL("../../src/cli", import.meta.url).pathname;
 const FIRST_MACHINE = "this machine";

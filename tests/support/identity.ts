@@ -36,7 +36,7 @@ export function sayable(model: TestModel, { dialect }: Chat, textBeforeCalls: bo
  * @param options.label What is checked.
  * @param options.everywhere Whether it is cut in two at every byte, beside token by token and byte by byte.
  */
-export function checkIdentity(
+export function assertIdentity(
   model: TestModel,
   chat: Chat,
   said: Said,

@@ -1,4 +1,5 @@
 /** The activity log as it lies on the disk. */
+import { eventually } from "./waiting.ts";
 
 /** One record; `t`, `level`, `component` and `msg` are in every one. */
 export type FileRecord = Readonly<Record<string, unknown>>;
@@ -20,14 +21,21 @@ export function recordsIn(path: string): FileRecord[] {
 /**
  * Resolves when a file has a record of this kind; there is no event for what another process writes.
  *
+ * @param fits Whether a record of this kind is the one that is waited for.
  * @param between Done before each look.
  */
-export async function untilLogged(path: string, msg: string, between?: () => Promise<void>): Promise<FileRecord> {
-  for (;;) {
+export async function untilLogged(
+  path: string,
+  msg: string,
+  { fits = () => true, between }: {
+    readonly fits?: (record: FileRecord) => boolean;
+    readonly between?: () => Promise<void>;
+  } = {},
+): Promise<FileRecord> {
+  return await eventually(`"${msg}" in "${path}"`, async () => {
     await between?.();
     const text = await Deno.readTextFile(path).catch(() => "");
-    const line = text.split("\n").slice(0, -1).find((line) => line.includes(`"msg":"${msg}"`));
-    if (line !== undefined) return JSON.parse(line);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    const lines = text.split("\n").slice(0, -1).filter((line) => line.includes(`"msg":"${msg}"`));
+    return lines.map((line): FileRecord => JSON.parse(line)).find(fits);
+  });
 }

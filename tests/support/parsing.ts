@@ -113,7 +113,7 @@ export function parse(pieces: readonly Uint8Array[], reading: Reading): ParserEv
 }
 
 /** Check what a text means: whole, cut in two at each byte, and byte by byte; with its markers as all they may be. */
-export function check(text: string, reading: Reading, expected: readonly ParserEvent[]): void {
+export function assertParsed(text: string, reading: Reading, expected: readonly ParserEvent[]): void {
   for (const [as, { model }] of reading.family) {
     // A token comes in one piece, but the names around it may be cut anywhere all the same.
     const bytes = encoder.encode(asSeen(model, text));

@@ -1,7 +1,9 @@
 /** The program as a user starts it: `main.ts` in a process of its own, with folders of its own. */
 import { type Admin, admin } from "@inferd/client";
+import { eventually } from "./waiting.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** The program. */
+export const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 /** Runs the HTTP bridge, which may not read the program's files. */
 export const HTTP_MAIN = new URL("../../src/cli/http_main.ts", import.meta.url).pathname;
 
@@ -99,6 +101,24 @@ export class Sandbox implements AsyncDisposable {
     return program;
   }
 
+  /** Write the configuration file of the user whose home this is. */
+  configure(config: unknown): void {
+    Deno.mkdirSync(`${this.dir}/.inferd`, { recursive: true });
+    const text = typeof config === "string" ? config : JSON.stringify(config);
+    Deno.writeTextFileSync(`${this.dir}/.inferd/config.json`, text);
+  }
+
+  /** The permissions that `serve` needs, as it says itself. */
+  async exactPermissions(options: ProgramOptions = {}): Promise<string[]> {
+    return (await this.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  }
+
+  /** Resolves when no daemon runs here any more: it has its lock as long as it lives. */
+  async untilUnlocked(): Promise<void> {
+    using lock = await Deno.open(`${this.runtimeDir}/inferd.lock`, { read: true, write: true });
+    await lock.lock(true);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.dir, { recursive: true });
   }
@@ -126,6 +146,11 @@ export class Program implements AsyncDisposable {
   /** The daemon's own process, which `serve` starts. */
   get daemonPid(): number {
     return this.childRunning("/src/cli/daemon_main.ts");
+  }
+
+  /** Resolves as soon as the daemon's process is there. */
+  async hasStartedDaemon(): Promise<void> {
+    await eventually("the daemon's process", () => this.daemonPid > 0, { everyMs: 0 });
   }
 
   /** The process of the only engine, which `serve` starts for the daemon. */

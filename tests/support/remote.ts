@@ -73,7 +73,7 @@ export class Remote implements AsyncDisposable {
 /** A backend that has not started. */
 export function remote(config: Partial<OpenAiBackendConfig>): OpenAiBackend {
   const whole = { kind: "openai-compat", name: "far", baseUrl: "", model: "big", timeoutSecs: 60, ...config } as const;
-  return new OpenAiBackend(whole, { parallel: 3 });
+  return new OpenAiBackend(whole, { parallel: 3, now: () => Date.now() });
 }
 
 /** What comes of an answer of these chunks. */

@@ -36,10 +36,27 @@ export interface ServingOptions {
   readonly asksKernel?: boolean;
 }
 
+/** An admission that tells when somebody asks it. */
+class WatchedAdmission extends Admission {
+  #asked = Promise.withResolvers<void>();
+
+  override acquire(...request: Parameters<Admission["acquire"]>): ReturnType<Admission["acquire"]> {
+    const permit = super.acquire(...request);
+    this.#asked.resolve();
+    this.#asked = Promise.withResolvers();
+    return permit;
+  }
+
+  /** Resolves when so many requests wait. */
+  async untilWaiting(count: number): Promise<void> {
+    while (this.status().waiting !== count) await this.#asked.promise;
+  }
+}
+
 /** A running server and what belongs to it. */
 export class Serving implements AsyncDisposable {
   readonly server: InferenceServer;
-  readonly admission: Admission;
+  readonly admission: WatchedAdmission;
   readonly log: LogRecorder;
   readonly socketPath: string;
   readonly port: number;
@@ -75,7 +92,7 @@ export class Serving implements AsyncDisposable {
     } = options;
     const log = new LogRecorder();
     const peers = asksKernel ? Peers.open(log) : undefined;
-    const admission = new Admission({ active, depth });
+    const admission = new WatchedAdmission({ active, depth });
     const router = new Router(backends, {
       onBreaker: (backend, change) => log.info(`breaker_${change}`, { backend }),
     });
@@ -104,15 +121,6 @@ export class Serving implements AsyncDisposable {
   /** Connect to the TCP port. */
   connectTcp(): Promise<WireClient> {
     return WireClient.connect(this.port);
-  }
-
-  /** Resolves when so many requests wait for a place: talks to the server until they have arrived. */
-  async untilWaiting(count: number): Promise<void> {
-    using probe = await this.connect();
-    while (this.admission.status().waiting !== count) {
-      await probe.write("[]\n");
-      await probe.frame();
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

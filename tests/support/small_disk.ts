@@ -1,7 +1,12 @@
 /** Small file systems, for tests of a full disk. */
 
-/** Whether this process may mount one; where not, tests of a full disk are reported as ignored. */
-export const CAN_MOUNT: boolean = await canMount();
+/** Whether this process may mount one. */
+const isPermitted = await canMount();
+
+/** The name of a test that needs one; where none can be mounted the test is ignored, and its name says why. */
+export function onSmallDisk(name: string): { readonly name: string; readonly ignore: boolean } {
+  return { name: isPermitted ? name : `${name} (skipped: only root may mount a disk here)`, ignore: !isPermitted };
+}
 
 /**
  * Mount an empty file system.

@@ -3,14 +3,14 @@
  * URL, the hash and the stage at which it stands still until it is killed; `hold` the root and the hash.
  */
 import { type PullStage, Store } from "../../src/models/store.ts";
+import { stayAlive } from "./waiting.ts";
 
 const [work, root = "", ...args] = Deno.args;
 const store = new Store(root);
 
 async function standStill(word: string): Promise<never> {
   console.log(word);
-  setInterval(() => {}, 1000);
-  return await new Promise<never>(() => {});
+  return await stayAlive();
 }
 
 if (work === "hold") {

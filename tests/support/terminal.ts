@@ -1,7 +1,5 @@
 /** Running a command on a terminal of its own. */
-import { Output, type Sandbox } from "./program.ts";
-
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+import { MAIN, Output, type Sandbox } from "./program.ts";
 
 /** What the program is started with. */
 export interface TerminalOptions {

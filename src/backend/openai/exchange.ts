@@ -36,6 +36,8 @@ export interface ExchangeOptions {
   readonly onBroken: (error: unknown) => void;
   /** Called at the end, however it ended. */
   readonly onEnd: () => void;
+  /** Monotonic clock in milliseconds. */
+  readonly now: () => number;
 }
 
 /** A single exchange. Must be disposed of. */
@@ -211,7 +213,7 @@ export class Exchange implements AsyncDisposable {
 
   /** Wait for the server within the remaining time; a failure is reported and converted. */
   async #waitFor<T>(begin: () => Promise<T>, failure: string): Promise<T> {
-    const { backend, timeoutMs, onBroken } = this.#options;
+    const { backend, timeoutMs, onBroken, now } = this.#options;
     const { signal } = this.#cut;
     signal.throwIfAborted();
     const { ms, bytes } = this.#spent;
@@ -220,7 +222,7 @@ export class Exchange implements AsyncDisposable {
       () => this.cut(new BackendUnavailableError(`Backend "${backend}" ${what} for ${timeoutMs / 1000} s`)),
       Math.min(timeoutMs - ms, this.mayEnd ? LAST_CHUNKS_MS : Infinity),
     );
-    const began = performance.now();
+    const began = now();
     try {
       return await begin();
     } catch (error) {
@@ -229,7 +231,7 @@ export class Exchange implements AsyncDisposable {
       throw new BackendUnavailableError(`Backend "${backend}" ${failure}`);
     } finally {
       clearTimeout(timer);
-      this.#spent.ms += performance.now() - began;
+      this.#spent.ms += now() - began;
     }
   }
 

@@ -36,6 +36,7 @@ export class OpenAiBackend implements Backend {
   readonly name: string;
   readonly #config: OpenAiBackendConfig;
   readonly #parallel: number;
+  readonly #now: () => number;
   readonly #key: string | undefined;
   readonly #endpoint: string;
   readonly #fields = new ServerFields();
@@ -45,11 +46,12 @@ export class OpenAiBackend implements Backend {
   #client: Deno.HttpClient | undefined;
   #notify: (notice: BackendNotice) => void = () => {};
 
-  /** @param options `parallel`: reported in capabilities. */
-  constructor(config: OpenAiBackendConfig, options: { readonly parallel: number }) {
+  /** @param options `parallel`: reported in capabilities. `now`: monotonic clock in milliseconds; for tests. */
+  constructor(config: OpenAiBackendConfig, options: { readonly parallel: number; readonly now?: () => number }) {
     this.name = config.name;
     this.#config = config;
     this.#parallel = options.parallel;
+    this.#now = options.now ?? ((): number => performance.now());
     // A key read from a file ends with a newline.
     this.#key = config.apiKey?.trim();
     this.#endpoint = endpointOf(config.baseUrl);
@@ -141,6 +143,7 @@ export class OpenAiBackend implements Backend {
       timeoutMs: this.#config.timeoutSecs * 1000,
       onBroken: (error) => this.#log("remote_broken", { reason: reasonOf(error) }),
       onEnd: () => this.#running.delete(exchange),
+      now: this.#now,
     });
     this.#running.add(exchange);
     return exchange;

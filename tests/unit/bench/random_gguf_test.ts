@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { fromFileUrl } from "@std/path";
 import { readMetadata } from "../../../bench/gguf.ts";
 import { type LlamaShape, writeRandomModel } from "../../../bench/random_gguf.ts";
+import { inFolder } from "../../support/folders.ts";
 
 const BUILT_IN = fromFileUrl(new URL("../../../models/inferd-tiny.gguf", import.meta.url));
 const SMALL: LlamaShape = { width: 64, layers: 1, feedForward: 96, heads: 4, kvHeads: 2 };
@@ -21,15 +22,6 @@ async function write(folder: string, seed: number): Promise<Uint8Array> {
   assertEquals(seen, seen.toSorted((a, b) => a - b));
   assertEquals(seen.at(-1), 1);
   return await Deno.readFile(path);
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("writeRandomModel writes the same file when the seed is the same, and only then", () =>

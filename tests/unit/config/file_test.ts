@@ -4,13 +4,7 @@ import { loadConfig, type LoadedConfig, withKeys } from "../../../src/config/loa
 import { resolveOptions } from "../../../src/config/resolve.ts";
 import type { SettingValues } from "../../../src/config/schema.ts";
 import { UsageError } from "../../../src/config/setting/usage_error.ts";
-
-const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
-
-function loaded(value: unknown): LoadedConfig {
-  const content = parseConfigFile(JSON.stringify(value), "c.json");
-  return { path: "/etc/inferd/c.json", content, place: (path) => path.startsWith("/") ? path : `/etc/inferd/${path}` };
-}
+import { loaded, MACHINE } from "./support.ts";
 
 const llamacpp = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
   kind: "llamacpp",

@@ -2,19 +2,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { acquireLock, LockError, LockHeldError } from "../../../src/daemon/lock.ts";
 import { prepareRuntimeDir, RuntimeDirError } from "../../../src/daemon/runtime_dir.ts";
-import { CAN_MOUNT, mountSmallDisk } from "../../support/small_disk.ts";
-
-async function withDir(work: (dir: string) => Promise<void> | void): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "inferd-lock-" });
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { mountSmallDisk, onSmallDisk } from "../../support/small_disk.ts";
+import { inFolder } from "../../support/folders.ts";
 
 Deno.test("acquireLock writes the pid beside the lock and removes it when it is given back", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     {
       using _lock = await acquireLock(`${dir}/inferd.lock`, 4711);
       assertEquals(Deno.readTextFileSync(`${dir}/inferd.pid`), "4711\n");
@@ -25,7 +17,7 @@ Deno.test("acquireLock writes the pid beside the lock and removes it when it is 
   }));
 
 Deno.test("acquireLock gives every lock file of a folder a pid file of its own", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     using _one = await acquireLock(`${dir}/one.lock`, 1);
     using _two = await acquireLock(`${dir}/two`, 2);
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["one.lock", "one.pid", "two", "two.pid"]);
@@ -35,10 +27,9 @@ Deno.test("acquireLock gives every lock file of a folder a pid file of its own",
   }));
 
 Deno.test({
-  name: "acquireLock says that the disk is full, and leaves no empty pid file there",
-  ignore: !CAN_MOUNT,
+  ...onSmallDisk("acquireLock says that the disk is full, and leaves no empty pid file there"),
   fn: () =>
-    withDir(async (dir) => {
+    inFolder(async (dir) => {
       await using _disk = await mountSmallDisk(dir, "64k");
       assertThrows(() => Deno.writeFileSync(`${dir}/fill`, new Uint8Array(128 * 1024)));
       const error = await assertRejects(() => acquireLock(`${dir}/inferd.lock`, 1), LockError);
@@ -50,7 +41,7 @@ Deno.test({
 });
 
 Deno.test("acquireLock names the holder when the lock is held", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.lock`;
     using _lock = await acquireLock(path, 4711);
     const error = await assertRejects(() => acquireLock(path, 4712), LockHeldError);
@@ -59,7 +50,7 @@ Deno.test("acquireLock names the holder when the lock is held", () =>
   }));
 
 Deno.test("acquireLock leaves the pid out when the lock is held and the pid file says nothing", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.lock`;
     using _lock = await acquireLock(path, 4711);
     Deno.writeTextFileSync(`${dir}/inferd.pid`, "nonsense\n");
@@ -68,7 +59,7 @@ Deno.test("acquireLock leaves the pid out when the lock is held and the pid file
   }));
 
 Deno.test("acquireLock takes the lock when a crashed daemon left its files", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/inferd.lock`, "");
     Deno.writeTextFileSync(`${dir}/inferd.pid`, "1\n", { mode: 0o644 });
     using _lock = await acquireLock(`${dir}/inferd.lock`, 4711);
@@ -77,7 +68,7 @@ Deno.test("acquireLock takes the lock when a crashed daemon left its files", () 
   }));
 
 Deno.test("acquireLock can be had again when its holder was killed", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.lock`;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-check", "-A", new URL("../../support/hold_lock.ts", import.meta.url).href, path],
@@ -95,7 +86,7 @@ Deno.test("acquireLock can be had again when its holder was killed", () =>
   }));
 
 Deno.test("acquireLock follows no symlink when the lock or the pid file is one", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/victim`, "precious");
     Deno.symlinkSync(`${dir}/victim`, `${dir}/inferd.lock`);
     const error = await assertRejects(() => acquireLock(`${dir}/inferd.lock`, 1), LockError);
@@ -108,7 +99,7 @@ Deno.test("acquireLock follows no symlink when the lock or the pid file is one",
   }));
 
 Deno.test("acquireLock refuses when the path is a folder or cannot be made", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const folder = await assertRejects(() => acquireLock(dir, 1), LockError);
     assertEquals(folder.message, `Cannot lock "${dir}": it is not a regular file`);
     const missing = await assertRejects(() => acquireLock(`${dir}/no/inferd.lock`, 1), LockError);
@@ -116,20 +107,20 @@ Deno.test("acquireLock refuses when the path is a folder or cannot be made", () 
   }));
 
 Deno.test("prepareRuntimeDir makes the folder 0700 when it is missing", () =>
-  withDir((dir) => {
+  inFolder((dir) => {
     prepareRuntimeDir(`${dir}/a/b`);
     assertEquals((Deno.statSync(`${dir}/a/b`).mode ?? 0) & 0o777, 0o700);
   }));
 
 Deno.test("prepareRuntimeDir tightens the mode when others could look into it", () =>
-  withDir((dir) => {
+  inFolder((dir) => {
     Deno.mkdirSync(`${dir}/a`, { mode: 0o755 });
     prepareRuntimeDir(`${dir}/a`);
     assertEquals((Deno.statSync(`${dir}/a`).mode ?? 0) & 0o777, 0o700);
   }));
 
 Deno.test("prepareRuntimeDir refuses when the folder is a symlink, a file, or under a file", () =>
-  withDir((dir) => {
+  inFolder((dir) => {
     Deno.mkdirSync(`${dir}/real`);
     Deno.symlinkSync(`${dir}/real`, `${dir}/link`);
     Deno.writeTextFileSync(`${dir}/file`, "");
@@ -147,7 +138,7 @@ Deno.test({
   name: "prepareRuntimeDir refuses when the folder belongs to somebody else",
   ignore: Deno.uid() !== 0,
   fn: () =>
-    withDir((dir) => {
+    inFolder((dir) => {
       Deno.mkdirSync(`${dir}/theirs`);
       Deno.chownSync(`${dir}/theirs`, 65534, 65534);
       const error = assertThrows(() => prepareRuntimeDir(`${dir}/theirs`), RuntimeDirError);

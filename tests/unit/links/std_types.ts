@@ -70,6 +70,7 @@ export function assertions(value: unknown, maybe: "a" | "" | 0 | 0n | null, size
 }
 
 export function waits(signal: AbortSignal, pieces: AsyncIterable<string>): void {
+  // deno-lint-ignore tests/no-timers -- only its type is looked at
   const promised = abortable(delay(1, { signal }), signal);
   holds<Same<typeof promised, Promise<void>>>();
   const iterated = abortable(pieces, signal);

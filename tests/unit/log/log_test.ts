@@ -3,15 +3,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { openActivityLog } from "../../../src/log/log.ts";
 import { RotatingFile, type RotatingFileOptions } from "../../../src/log/rotating_file.ts";
-
-async function withDir(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "inferd-log-" });
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { eventually } from "../../support/waiting.ts";
+import { inFolder } from "../../support/folders.ts";
 
 /** Runs `work` and returns what it printed on stderr. */
 async function captured(work: () => Promise<void> | void): Promise<string> {
@@ -35,12 +28,14 @@ function records(path: string): Record<string, unknown>[] {
 
 /** Resolves when the file is there and has something in it. */
 async function written(path: string): Promise<void> {
-  while ((await Deno.stat(path).catch(() => undefined))?.size === undefined) { /* Not yet. */ }
-  while ((await Deno.stat(path)).size === 0) { /* Not yet. */ }
+  await eventually(
+    `something in "${path}"`,
+    async () => ((await Deno.stat(path).catch(() => undefined))?.size ?? 0) > 0,
+  );
 }
 
 Deno.test("ActivityLog writes one record a line, mode 0600, when it is disposed of", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     {
       await using log = openActivityLog({ dir: `${dir}/a/b`, level: "info" });
       log.info("starting", { pid: 7 });
@@ -65,7 +60,7 @@ Deno.test("ActivityLog writes one record a line, mode 0600, when it is disposed 
   }));
 
 Deno.test("ActivityLog appends and tightens the mode when the file is there", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.ndjson`;
     Deno.writeTextFileSync(path, '{"msg":"old"}\n', { mode: 0o644 });
     {
@@ -77,7 +72,7 @@ Deno.test("ActivityLog appends and tightens the mode when the file is there", ()
   }));
 
 Deno.test("ActivityLog writes an error without waiting for more when one is logged", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     // No timer comes due: what is written is written for the error's sake.
     using _time = new FakeTime();
     await using log = openActivityLog({ dir, level: "info" });
@@ -88,7 +83,7 @@ Deno.test("ActivityLog writes an error without waiting for more when one is logg
   }));
 
 Deno.test("ActivityLog redacts on the way to disk and to the operator", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const shown = await captured(async () => {
       await using log = openActivityLog({ dir, level: "info", stderr: true });
       log.error("failed", { line: "Authorization: Bearer hunter2XYZ", api_key: "hunter2XYZ" });
@@ -100,7 +95,7 @@ Deno.test("ActivityLog redacts on the way to disk and to the operator", () =>
   }));
 
 Deno.test("ActivityLog keeps a record when its fields cannot be serialised", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const cycle: Record<string, unknown> = {};
     cycle.self = cycle;
     {
@@ -113,7 +108,7 @@ Deno.test("ActivityLog keeps a record when its fields cannot be serialised", () 
   }));
 
 Deno.test("ActivityLog shows the operator the daemon's life and errors only, one line each", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const shown = await captured(async () => {
       await using log = openActivityLog({ dir, level: "info", stderr: true });
       log.info("draining", { port: 1, text: "two\nlines" });
@@ -129,7 +124,7 @@ Deno.test("ActivityLog shows the operator the daemon's life and errors only, one
   }));
 
 Deno.test("ActivityLog makes room for each line where a terminal shows downloads, and repeats none of those", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     let cleared = 0;
     const shown = await captured(async () => {
       await using log = openActivityLog({ dir, level: "info", stderr: true, beforeLine: () => cleared++ });
@@ -143,7 +138,7 @@ Deno.test("ActivityLog makes room for each line where a terminal shows downloads
   }));
 
 Deno.test("ActivityLog goes on without a file and says so once when its folder cannot be made", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/file`, "");
     const stopped: string[] = [];
     const shown = await captured(async () => {
@@ -161,7 +156,7 @@ Deno.test("ActivityLog goes on without a file and says so once when its folder c
   }));
 
 Deno.test("ActivityLog keeps what a record is when a field has the same name", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     {
       await using log = openActivityLog({ dir, level: "info" });
       log.info("odd", { t: "never", level: "none", component: "nobody", msg: "else", more: 1 });
@@ -172,7 +167,7 @@ Deno.test("ActivityLog keeps what a record is when a field has the same name", (
   }));
 
 Deno.test("ActivityLog keeps a record without its fields when they are too long for a line", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     {
       await using log = openActivityLog({ dir, level: "info" });
       log.info("long", { list: Array(100).fill("x".repeat(10_000)) });
@@ -185,7 +180,7 @@ Deno.test("ActivityLog keeps a record without its fields when they are too long 
   }));
 
 Deno.test("ActivityLog gives the operator's terminal nothing to obey when a caller's text is shown", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const id = "\x1b]0;title\x07\x9b31m\r\u202eback\u2028\u0000";
     const shown = await captured(async () => {
       await using log = openActivityLog({ dir, level: "info", stderr: true });
@@ -199,7 +194,7 @@ Deno.test("ActivityLog gives the operator's terminal nothing to obey when a call
   }));
 
 Deno.test("ActivityLog makes its folder again when it is deleted", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/a/logs/inferd.ndjson`;
     await using log = openActivityLog({ dir: `${dir}/a/logs`, level: "info", onStopped: (why) => assert(false, why) });
     log.error("one");
@@ -213,7 +208,7 @@ Deno.test("ActivityLog makes its folder again when it is deleted", () =>
   }));
 
 Deno.test("ActivityLog starts a new file when the old one was moved away", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.ndjson`;
     await using log = openActivityLog({ dir, level: "info" });
     log.error("one");
@@ -226,7 +221,7 @@ Deno.test("ActivityLog starts a new file when the old one was moved away", () =>
   }));
 
 Deno.test("ActivityLog says so once, goes on and tells how much is missing when its file was in the way", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/inferd.ndjson`;
     Deno.mkdirSync(path);
     const stopped = Promise.withResolvers<string>();
@@ -282,7 +277,7 @@ async function withWrites(
 }
 
 Deno.test("RotatingFile refuses when its path is no regular file", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.symlinkSync(`${dir}/elsewhere`, `${dir}/x`);
     const stopped: string[] = [];
     await using file = rotating(dir, { onStopped: (why) => stopped.push(why) });
@@ -293,7 +288,7 @@ Deno.test("RotatingFile refuses when its path is no regular file", () =>
   }));
 
 Deno.test("RotatingFile keeps three old files and every file under the limit when it rotates", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     {
       await using file = rotating(dir, { mostBytes: 100 });
       for (let line = 0; line < 100; line++) {
@@ -317,7 +312,7 @@ Deno.test("RotatingFile keeps three old files and every file under the limit whe
   }));
 
 Deno.test("RotatingFile counts what is really there when somebody cuts the file", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     await using file = rotating(dir, { mostBytes: 100 });
     file.write("a".repeat(90));
     await file.flush();
@@ -329,7 +324,7 @@ Deno.test("RotatingFile counts what is really there when somebody cuts the file"
   }));
 
 Deno.test("RotatingFile begins a line of its own when the file ends in the middle of one", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/x`, '{"half');
     {
       await using file = rotating(dir);
@@ -339,7 +334,7 @@ Deno.test("RotatingFile begins a line of its own when the file ends in the middl
   }));
 
 Deno.test("RotatingFile makes its file writable again when it was made read-only", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/x`, "old\n", { mode: 0o400 });
     const original = Deno.open;
     // The mode stops nobody who is root.
@@ -357,7 +352,7 @@ Deno.test("RotatingFile makes its file writable again when it was made read-only
   }));
 
 Deno.test("RotatingFile says so once, keeps whole lines only and goes on when the disk is full for a while", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const stopped: string[] = [];
     const resumed: number[] = [];
     let room = 5;
@@ -398,7 +393,7 @@ Deno.test("RotatingFile says so once, keeps whole lines only and goes on when th
   }));
 
 Deno.test("RotatingFile tries nothing and keeps nothing for a while when writing failed", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     let tries = 0;
     const fails = (): Promise<number> => {
       tries++;
@@ -415,7 +410,7 @@ Deno.test("RotatingFile tries nothing and keeps nothing for a while when writing
   }));
 
 Deno.test("RotatingFile waits for nobody, drops what is too much and says how much when the disk is slow", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const gate = Promise.withResolvers<void>();
     const line = "x".repeat(1023);
     const slow = async (real: () => Promise<number>): Promise<number> => {
@@ -439,7 +434,7 @@ Deno.test("RotatingFile waits for nobody, drops what is too much and says how mu
   }));
 
 Deno.test("RotatingFile ends without its last lines when the disk does not answer any more", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     await withWrites(async (real) => {

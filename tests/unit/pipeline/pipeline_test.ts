@@ -8,6 +8,7 @@ import type { StreamedAnswer, Terminal } from "../../../src/pipeline/resolve.ts"
 import { Router } from "../../../src/pipeline/router.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
+import { nextTurn } from "../../support/waiting.ts";
 
 const USAGE: Usage = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
 const END: BackendEvent = { type: "done", reason: "end", usage: USAGE };
@@ -248,12 +249,7 @@ Deno.test("ask rejects with what a client would be told, and with the signal's r
 Deno.test("an answer that is rendered in parts lets others run between them", async () => {
   const test = new PipelineUnderTest();
   const turns: string[] = [];
-  const other = new Promise<void>((resolve) =>
-    setTimeout(() => {
-      turns.push("other");
-      resolve();
-    }, 0)
-  );
+  const other = nextTurn().then(() => turns.push("other"));
   await test.pipeline.handle({
     id: "r1",
     answer: () => ({

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Binding, Bindings } from "../../../src/server/bindings.ts";
+import { eventually, nextTurn } from "../../support/waiting.ts";
 
 /** Servers that note what is done to them; binding takes a turn, or fails. */
 class Ground {
@@ -26,7 +27,7 @@ class Ground {
   /** Let these be served and no others; what is done then. */
   async become(...names: string[]): Promise<string[]> {
     this.change(...names);
-    await new Promise((resolve) => setTimeout(resolve));
+    await nextTurn();
     return this.notes.splice(0);
   }
 
@@ -108,7 +109,7 @@ Deno.test("Bindings binds the others when a socket cannot stand, and tries that 
   assertEquals((await ground.become("a", "b")).slice(0, 2), ["Error: no a", "+b"]);
   assertEquals(ground.bindings.complete, false);
   ground.failing.clear();
-  while (!ground.bindings.complete) await new Promise((resolve) => setTimeout(resolve));
+  await eventually("complete bindings", () => ground.bindings.complete);
   assertEquals(ground.notes.slice(-2), ["+a", "complete"]);
 });
 

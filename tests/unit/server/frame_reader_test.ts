@@ -3,6 +3,7 @@ import { FakeTime } from "@std/testing/time";
 import { FrameTooLargeError } from "../../../src/pipeline/errors.ts";
 import { type ByteSource, FrameReader, type ReadEnd } from "../../../src/server/frame_reader.ts";
 import { Mailbox } from "../../support/mailbox.ts";
+import { everyTurn } from "../../support/waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -189,16 +190,10 @@ Deno.test("large lines of several connections that end at once are handed on one
     for (let at = 0; at < line.length; at += 1024) source.put(line.slice(at, at + 1024));
     source.put("\n");
   }
-  let over = false;
-  const others = (): void => {
-    seen.push("others");
-    if (!over) setTimeout(others, 0);
-  };
-  others();
-  await Promise.all(lines);
-  over = true;
-  // The timer that is left.
-  await new Promise((resolve) => setTimeout(resolve, 1));
+  {
+    using _others = everyTurn(() => seen.push("others"));
+    await Promise.all(lines);
+  }
   assertEquals(seen.filter((one, index) => one === "line" && seen[index - 1] === "line"), []);
   assertEquals(seen.filter((one) => one === "line").length, 3);
   for (const { source } of tests) source.put(null);

@@ -5,6 +5,7 @@ import type { EmbedAnswer, EmbedRequest } from "../../../src/inference/request.t
 import { embedSurface } from "../../../src/surfaces/embed.ts";
 import { type Step, stepsOf } from "../../support/answer.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
+import { nextTurn } from "../../support/waiting.ts";
 
 function answering(answer: Partial<EmbedAnswer>): { backend: Backend; asked: EmbedRequest[] } {
   const asked: EmbedRequest[] = [];
@@ -61,7 +62,7 @@ Deno.test("a large answer lets others run, and stops when nobody waits for it", 
   const vector = Float32Array.from({ length: 1024 }, (_, index) => index === 0 ? 1 : 0);
   const { backend } = answering({ vectors: Array(1024).fill(vector), dimensions: 1024 });
   const collected = stepsOf(embedSurface.read({ input: Array(1024).fill("a") }), backend, controller);
-  setTimeout(() => controller.abort(new TypeError("gone")), 0);
+  void nextTurn().then(() => controller.abort(new TypeError("gone")));
   await assertRejects(() => collected, TypeError, "gone");
 });
 

@@ -17,7 +17,7 @@ async function resolved(fields: Record<string, unknown>): Promise<GenerationRequ
   return run.request;
 }
 
-function accepts(fields: Record<string, unknown>): void {
+function assertAccepted(fields: Record<string, unknown>): void {
   v1Surface.read({ messages: MESSAGES, ...fields });
 }
 
@@ -70,16 +70,16 @@ Deno.test("resolve passes on nothing a message has beside role and content", asy
 });
 
 Deno.test("resolve accepts every value on the edge of its range", () => {
-  for (const temperature of [0, -0, 2]) accepts({ temperature });
-  for (const top_p of [Number.MIN_VALUE, 1]) accepts({ top_p });
-  for (const top_k of [0, 2 ** 31 - 1]) accepts({ top_k });
-  for (const seed of [0, -1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]) accepts({ seed });
-  for (const image_token_budget of [70, 140, 280, 560, 1120]) accepts({ image_token_budget });
-  accepts({ stop: [] });
-  accepts({ stop: Array(16).fill("s") });
-  accepts({ grammar: "x".repeat(64 * 1024) });
-  accepts({ grammar: "ü".repeat(32 * 1024) });
-  accepts({ grammar: "|".repeat(4096) });
+  for (const temperature of [0, -0, 2]) assertAccepted({ temperature });
+  for (const top_p of [Number.MIN_VALUE, 1]) assertAccepted({ top_p });
+  for (const top_k of [0, 2 ** 31 - 1]) assertAccepted({ top_k });
+  for (const seed of [0, -1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]) assertAccepted({ seed });
+  for (const image_token_budget of [70, 140, 280, 560, 1120]) assertAccepted({ image_token_budget });
+  assertAccepted({ stop: [] });
+  assertAccepted({ stop: Array(16).fill("s") });
+  assertAccepted({ grammar: "x".repeat(64 * 1024) });
+  assertAccepted({ grammar: "ü".repeat(32 * 1024) });
+  assertAccepted({ grammar: "|".repeat(4096) });
 });
 
 Deno.test("resolve takes a max_tokens beyond what an engine can count as that much", async () => {

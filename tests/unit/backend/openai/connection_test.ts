@@ -2,14 +2,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { BackendUnavailableError } from "../../../../src/inference/errors.ts";
 import { type Asked, OpenAiServer, words } from "../../../support/openai_server.ts";
-import { withEnv } from "../../../support/environment.ts";
+import { PROXY_VARIABLES, withEnv } from "../../../support/environment.ts";
 import { ask, NEVER, Remote, remote, textOf } from "../../../support/remote.ts";
 
-/** Every variable that Deno takes a proxy from. */
-const PROXY_VARIABLES = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-
 /** A server that is closed by `end` once it has answered two requests and has read a third whole. */
-async function sendsOnce(end: (asked: Asked) => void | Promise<void>): Promise<void> {
+async function assertSentOnce(end: (asked: Asked) => void | Promise<void>): Promise<void> {
   let count = 0;
   await using started = await Remote.start(async (asked) => {
     if (++count < 3) await asked.stream(...words("a"));
@@ -24,11 +21,11 @@ async function sendsOnce(end: (asked: Asked) => void | Promise<void>): Promise<v
 }
 
 Deno.test("a request is sent once when its connection dies before a byte of an answer has come", async () => {
-  await sendsOnce((asked) => asked.cut());
+  await assertSentOnce((asked) => asked.cut());
 });
 
 Deno.test("a request is sent once when its connection dies in the head of the answer", async () => {
-  await sendsOnce(async (asked) => {
+  await assertSentOnce(async (asked) => {
     await asked.raw("HTTP/1.1 200");
     asked.cut();
   });

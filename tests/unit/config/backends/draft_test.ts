@@ -11,14 +11,9 @@ import { blobPath } from "../../../../src/models/store/layout.ts";
 import { keepsHashes } from "../../../../src/models/file/hash_cache.ts";
 import { permissionFlags } from "../../../../src/monitor/permissions/permissions.ts";
 import { daemonOptions } from "../../../support/daemons.ts";
+import { loaded, MACHINE } from "../support.ts";
 
-const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
 const HASH = "ab".repeat(32);
-
-function loaded(value: unknown): LoadedConfig {
-  const content = parseConfigFile(JSON.stringify(value), "c.json");
-  return { path: "/etc/inferd/c.json", content, place: (path) => path.startsWith("/") ? path : `/etc/inferd/${path}` };
-}
 
 function local(more: Record<string, unknown>): Record<string, unknown> {
   return { backends: [{ kind: "llamacpp", name: "a", model: { name: "inferd-tiny" }, ...more }] };

@@ -3,7 +3,7 @@ import { controlText } from "../../../../src/engine/chat/dialect/control_text.ts
 import { asSeen, type TestModel } from "../../../support/chat_model.ts";
 import type { Parser } from "../../../../src/engine/answer/parser.ts";
 import {
-  check,
+  assertParsed,
   Events,
   GEMMA,
   HARMONY,
@@ -27,27 +27,27 @@ const ZURICH = { call: "get_weather", input: { city: "Zürich 🌦" } };
 const TIME = { call: "get_time", input: {} };
 
 Deno.test("Parser reads Qwen's and Hermes' thoughts and calls, however the text is cut", () => {
-  check(
+  assertParsed(
     '<think>\nThey ask about Zürich.\n\nI should look.\n</think>\n\n<tool_call>\n{"name": "get_weather", ' +
       '"arguments": {"city": "Zürich 🌦"}}\n</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>',
     QWEN,
     [{ thinking: "They ask about Zürich.\n\nI should look." }, ZURICH, TIME],
   );
-  check("<think>\nEasy.\n</think>\n\nIt is 19 °C.\n\nAnything else?", QWEN, [
+  assertParsed("<think>\nEasy.\n</think>\n\nIt is 19 °C.\n\nAnything else?", QWEN, [
     { thinking: "Easy." },
     { text: "It is 19 °C.\n\nAnything else?" },
   ]);
-  check("<think>\n\n</think>\n\nIt is so.", QWEN, [{ text: "It is so." }]);
-  check("\n <think>Easy.</think>It is so.", QWEN, [{ thinking: "Easy." }, { text: "It is so." }]);
+  assertParsed("<think>\n\n</think>\n\nIt is so.", QWEN, [{ text: "It is so." }]);
+  assertParsed("\n <think>Easy.</think>It is so.", QWEN, [{ thinking: "Easy." }, { text: "It is so." }]);
   // Without spaces, in another order, after text.
-  check('Let me look.\n\n<tool_call>{"arguments":{"a":"} \\" {"},"name":"add"}</tool_call> ', QWEN, [
+  assertParsed('Let me look.\n\n<tool_call>{"arguments":{"a":"} \\" {"},"name":"add"}</tool_call> ', QWEN, [
     { text: "Let me look." },
     { call: "add", input: { a: '} " {' } },
   ]);
 });
 
 Deno.test("Parser reads Qwen 3.5's calls and a thought that the prompt opened, however the text is cut", () => {
-  check(
+  assertParsed(
     "They ask.\n</think>\n\n<tool_call>\n<function=get_weather>\n<parameter=city>\n" +
       "Zürich 🌦\n</parameter>\n</function>\n</tool_call>",
     { ...QWEN_35, start: "thought" },
@@ -56,15 +56,18 @@ Deno.test("Parser reads Qwen 3.5's calls and a thought that the prompt opened, h
 });
 
 Deno.test("Parser reads Llama 3.1's calls, however the text is cut", () => {
-  check('<function=get_weather>{"city": "Zürich 🌦"}</function><|eom_id|>', LLAMA_31, [ZURICH]);
-  check('I look: <function=get_weather> {"city": "Zürich 🌦"} </function>', LLAMA_31, [{ text: "I look:" }, ZURICH]);
-  check("<function=get_time></function><|eom_id|>", LLAMA_31, [TIME]);
-  check("a < b, <function is nothing>", LLAMA_31, [{ text: "a < b, <function is nothing>" }]);
+  assertParsed('<function=get_weather>{"city": "Zürich 🌦"}</function><|eom_id|>', LLAMA_31, [ZURICH]);
+  assertParsed('I look: <function=get_weather> {"city": "Zürich 🌦"} </function>', LLAMA_31, [
+    { text: "I look:" },
+    ZURICH,
+  ]);
+  assertParsed("<function=get_time></function><|eom_id|>", LLAMA_31, [TIME]);
+  assertParsed("a < b, <function is nothing>", LLAMA_31, [{ text: "a < b, <function is nothing>" }]);
 });
 
 Deno.test("Parser reads Llama 3.2's calls, which are nothing but JSON, however the text is cut", () => {
-  check('{"name": "get_weather", "parameters": {"city": "Zürich 🌦"}}<|eot_id|>', LLAMA_32, [ZURICH]);
-  check('\n{ "name":"get_time","parameters":{}}', LLAMA_32, [TIME]);
+  assertParsed('{"name": "get_weather", "parameters": {"city": "Zürich 🌦"}}<|eot_id|>', LLAMA_32, [ZURICH]);
+  assertParsed('\n{ "name":"get_time","parameters":{}}', LLAMA_32, [TIME]);
   for (
     const text of [
       '{"name": "Ana", "age": 31}',
@@ -74,15 +77,19 @@ Deno.test("Parser reads Llama 3.2's calls, which are nothing but JSON, however t
       "{",
       'So: {"name": "get_time", "parameters": {}}',
     ]
-  ) check(text, LLAMA_32, [{ text }]);
+  ) assertParsed(text, LLAMA_32, [{ text }]);
 });
 
 Deno.test("Parser reads lists and several objects that nothing marks, however the text is cut", async () => {
   const list = await readingOf(BARE_LIST);
-  check('[{"name": "get_time", "arguments": {}}, {"arguments":{"city":"Zürich 🌦"},"name":"get_weather"}]', list, [
-    TIME,
-    ZURICH,
-  ]);
+  assertParsed(
+    '[{"name": "get_time", "arguments": {}}, {"arguments":{"city":"Zürich 🌦"},"name":"get_weather"}]',
+    list,
+    [
+      TIME,
+      ZURICH,
+    ],
+  );
   for (
     const text of [
       '[{"name": "Ana", "age": 31}]',
@@ -90,32 +97,36 @@ Deno.test("Parser reads lists and several objects that nothing marks, however th
       "[1, 2]",
       'So: [{"name": "get_time", "arguments": {}}]',
     ]
-  ) check(text, list, [{ text }]);
+  ) assertParsed(text, list, [{ text }]);
   const python = await readingOf(BARE_PYTHON);
-  check('[get_time(), get_weather(city="Zürich 🌦")]', python, [TIME, ZURICH]);
+  assertParsed('[get_time(), get_weather(city="Zürich 🌦")]', python, [TIME, ZURICH]);
   for (
     const text of ["[1] says so", "See [1].", "[get_weather] is a tool", "[get_weather(city", "[get_time(] or [2]"]
-  ) check(text, python, [{ text }]);
+  ) assertParsed(text, python, [{ text }]);
   const bare = await readingOf(BARE);
-  check('{"name": "get_time", "arguments": {}},{"name": "get_weather", "arguments": {"city": "Zürich 🌦"}}', bare, [
-    TIME,
-    ZURICH,
-  ]);
-  check('{"name": "get_time", "arguments": {}} is what I call', bare, [TIME, { text: "is what I call" }]);
+  assertParsed(
+    '{"name": "get_time", "arguments": {}},{"name": "get_weather", "arguments": {"city": "Zürich 🌦"}}',
+    bare,
+    [
+      TIME,
+      ZURICH,
+    ],
+  );
+  assertParsed('{"name": "get_time", "arguments": {}} is what I call', bare, [TIME, { text: "is what I call" }]);
 });
 
 Deno.test("Parser reads Mistral's calls, which come in a list, however the text is cut", () => {
-  check(
+  assertParsed(
     '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Zürich 🌦"}}, {"name": "get_time", "arguments": {}}]',
     MISTRAL,
     [ZURICH, TIME],
   );
-  check('[TOOL_CALLS] [{"name":"get_time","arguments":{}}]', MISTRAL, [TIME]);
-  check("An array: [1, 2]", MISTRAL, [{ text: "An array: [1, 2]" }]);
+  assertParsed('[TOOL_CALLS] [{"name":"get_time","arguments":{}}]', MISTRAL, [TIME]);
+  assertParsed("An array: [1, 2]", MISTRAL, [{ text: "An array: [1, 2]" }]);
 });
 
 Deno.test("Parser reads newer Mistral models' calls, whose names and arguments a token parts", () => {
-  check(
+  assertParsed(
     '[THINK]Two cities.[/THINK][TOOL_CALLS]get_weather[ARGS]{"city": "Zürich 🌦"}[TOOL_CALLS]get_time[ARGS]{}',
     MISTRAL_ARGS,
     [{ thinking: "Two cities." }, ZURICH, TIME],
@@ -123,47 +134,51 @@ Deno.test("Parser reads newer Mistral models' calls, whose names and arguments a
 });
 
 Deno.test("Parser reads Gemma's thoughts and calls, whose arguments are not JSON, however the text is cut", () => {
-  check(
+  assertParsed(
     "<|channel>thought\nThey ask about Zürich.\n<channel|>" +
       '<|tool_call>call:get_weather{city:<|"|>Zürich 🌦<|"|>}<tool_call|>',
     GEMMA,
     [{ thinking: "They ask about Zürich." }, ZURICH],
   );
-  check(
+  assertParsed(
     '<|tool_call>call:add{a:-1.5e1,b:{c:[<|"|>} " ,]<|"|>,true,null,[]],d:{}},e:word}<tool_call|>' +
       "<|tool_call>call:get_time{}<tool_call|>",
     GEMMA,
     [{ call: "add", input: { a: -15, b: { c: ['} " ,]', true, null, []], d: {} }, e: "word" } }, TIME],
   );
-  check('<|tool_call>call:get_weather{{"city": "Zürich 🌦"}}<tool_call|>', GEMMA, [ZURICH]);
-  check("<|channel>thought\n<channel|>It is so.", GEMMA, [{ text: "It is so." }]);
+  assertParsed('<|tool_call>call:get_weather{{"city": "Zürich 🌦"}}<tool_call|>', GEMMA, [ZURICH]);
+  assertParsed("<|channel>thought\n<channel|>It is so.", GEMMA, [{ text: "It is so." }]);
 });
 
 Deno.test("Parser reads gpt-oss' channels, however the text is cut", () => {
-  check(
+  assertParsed(
     "<|channel|>analysis<|message|>They ask about Zürich.<|end|><|start|>assistant<|channel|>commentary " +
       'to=functions.get_weather <|constrain|>json<|message|>{"city":"Zürich 🌦"}<|call|>',
     HARMONY,
     [{ thinking: "They ask about Zürich." }, ZURICH],
   );
-  check(
+  assertParsed(
     "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>It is 19 °C.",
     HARMONY,
     [{ thinking: "Easy." }, { text: "It is 19 °C." }],
   );
-  check(
+  assertParsed(
     "<|channel|>commentary<|message|>I look. <|end|><|start|>assistant to=functions.get_time<|channel|>commentary " +
       "json<|message|>{}<|call|>",
     HARMONY,
     [{ text: "I look. " }, TIME],
   );
   // Where tools live is missing.
-  check('<|start|>assistant to=get_weather<|channel|>commentary<|message|>{"city":"Zürich 🌦"}<|call|>', HARMONY, [
-    ZURICH,
-  ]);
-  check("<|channel|>commentary to=get_time code<|message|>{}<|call|>", HARMONY, [TIME]);
-  check("It is so.", HARMONY, [{ text: "It is so." }]);
-  check("to=functions. is a header", { ...HARMONY, start: "text" }, [{ text: "to=functions. is a header" }]);
+  assertParsed(
+    '<|start|>assistant to=get_weather<|channel|>commentary<|message|>{"city":"Zürich 🌦"}<|call|>',
+    HARMONY,
+    [
+      ZURICH,
+    ],
+  );
+  assertParsed("<|channel|>commentary to=get_time code<|message|>{}<|call|>", HARMONY, [TIME]);
+  assertParsed("It is so.", HARMONY, [{ text: "It is so." }]);
+  assertParsed("to=functions. is a header", { ...HARMONY, start: "text" }, [{ text: "to=functions. is a header" }]);
 });
 
 Deno.test("Parser takes thoughts for text when they do not come first, and calls when none may come", () => {
@@ -196,47 +211,50 @@ Deno.test("Parser says that a call is malformed when it cannot be read or nobody
       [GEMMA, "<|tool_call>get_time{}<tool_call|>"],
       [HARMONY, "<|channel|>commentary to=functions.get_time<|message|>now<|call|>"],
     ] as const
-  ) check(text, reading, ["malformed"]);
+  ) assertParsed(text, reading, ["malformed"]);
 });
 
 Deno.test("Parser drops a call when the tokens ran out within it", () => {
   const cut = 'So.\n<tool_call>\n{"name": "get_time", "argum';
-  check(cut, { ...QWEN, cut: true }, [{ text: "So." }]);
-  check("<think>\nWell", { ...QWEN, cut: true }, [{ thinking: "Well" }]);
+  assertParsed(cut, { ...QWEN, cut: true }, [{ text: "So." }]);
+  assertParsed("<think>\nWell", { ...QWEN, cut: true }, [{ thinking: "Well" }]);
 });
 
 Deno.test("Parser keeps what a call was when its end does not come", () => {
-  check('<tool_call>\n{"name": "get_time", "arguments": {}}', QWEN, [TIME]);
-  check('<tool_call>{"name": "get_time", "arguments": {}} Done.', QWEN, [TIME, { text: "Done." }]);
+  assertParsed('<tool_call>\n{"name": "get_time", "arguments": {}}', QWEN, [TIME]);
+  assertParsed('<tool_call>{"name": "get_time", "arguments": {}} Done.', QWEN, [TIME, { text: "Done." }]);
 });
 
 Deno.test("Parser ends at a stop string in text, and nowhere else", () => {
   const stop = ["oo", "STOP"];
-  check("One, STOP, two", { ...QWEN, stop }, [{ text: "One, " }, "stop"]);
-  check("<think>\nSTOP, oo\n</think>\n\nSo STO or o.", { ...QWEN, stop }, [
+  assertParsed("One, STOP, two", { ...QWEN, stop }, [{ text: "One, " }, "stop"]);
+  assertParsed("<think>\nSTOP, oo\n</think>\n\nSo STO or o.", { ...QWEN, stop }, [
     { thinking: "STOP, oo" },
     { text: "So STO or o." },
   ]);
-  check('<tool_call>\n{"name": "get_weather", "arguments": {"city": "STOP"}}\n</tool_call>STOP', { ...QWEN, stop }, [
+  assertParsed('<tool_call>\n{"name": "get_weather", "arguments": {"city": "STOP"}}\n</tool_call>STOP', {
+    ...QWEN,
+    stop,
+  }, [
     { call: "get_weather", input: { city: "STOP" } },
     "stop",
   ]);
-  check("a\n\nb", { ...QWEN, stop: ["\n\n"] }, [{ text: "a" }, "stop"]);
-  check("\n\nb", { ...QWEN, stop: ["\n\n"] }, ["stop"]);
-  check("abcd", { ...QWEN, stop: ["bcx", "bc", "cd"] }, [{ text: "a" }, "stop"]);
+  assertParsed("a\n\nb", { ...QWEN, stop: ["\n\n"] }, [{ text: "a" }, "stop"]);
+  assertParsed("\n\nb", { ...QWEN, stop: ["\n\n"] }, ["stop"]);
+  assertParsed("abcd", { ...QWEN, stop: ["bcx", "bc", "cd"] }, [{ text: "a" }, "stop"]);
   // Held back as the beginning of a marker, which it was not.
-  check("So <tool", { ...QWEN, stop }, [{ text: "So <t" }, "stop"]);
+  assertParsed("So <tool", { ...QWEN, stop }, [{ text: "So <t" }, "stop"]);
 });
 
 Deno.test("Parser ends where the template ends an answer, also within a thought", () => {
   const reading = { ...QWEN, ends: ["<END>"] };
-  check("So.<END>\nMore", reading, [{ text: "So." }, "end"]);
-  check("<think>\nSo.<END>\nMore", reading, [{ thinking: "So." }, "end"]);
+  assertParsed("So.<END>\nMore", reading, [{ text: "So." }, "end"]);
+  assertParsed("<think>\nSo.<END>\nMore", reading, [{ thinking: "So." }, "end"]);
 });
 
 Deno.test("Parser sends space as it came when nothing of the template's follows", () => {
   for (const text of ["  a  \n", "\n", "a\n\n b \n", " "]) {
-    for (const calls of ["read", "ignore"] as const) check(text, { ...QWEN, calls }, [{ text }]);
+    for (const calls of ["read", "ignore"] as const) assertParsed(text, { ...QWEN, calls }, [{ text }]);
   }
 });
 
@@ -245,18 +263,18 @@ Deno.test("Parser takes a call for the end of a thought when its marker is a tok
   const tokens = withKinds(QWEN, ["control", "defined"]);
   const text = withKinds(QWEN, ["text"]);
   const forgotten = `<think>\nIt is late.\n\n${call}\n</think>\n\nSo.`;
-  check(forgotten, tokens, [{ thinking: "It is late." }, TIME, { text: "So." }]);
-  check(forgotten, text, [{ thinking: `It is late.\n\n${call}` }, { text: "So." }]);
-  check(`<think>\n${call}`, tokens, [TIME]);
+  assertParsed(forgotten, tokens, [{ thinking: "It is late." }, TIME, { text: "So." }]);
+  assertParsed(forgotten, text, [{ thinking: `It is late.\n\n${call}` }, { text: "So." }]);
+  assertParsed(`<think>\n${call}`, tokens, [TIME]);
   const spoken = "I write <tool_call> and then JSON.";
-  check(`<think>\n${spoken}\n</think>\n\nSo.`, text, [{ thinking: spoken }, { text: "So." }]);
+  assertParsed(`<think>\n${spoken}\n</think>\n\nSo.`, text, [{ thinking: spoken }, { text: "So." }]);
   for (const calls of ["ignore", "hold"] as const) {
-    check(`<think>\n${call}`, { ...withKinds(QWEN, ["defined", "text"]), calls }, [{ thinking: call }]);
+    assertParsed(`<think>\n${call}`, { ...withKinds(QWEN, ["defined", "text"]), calls }, [{ thinking: call }]);
   }
 });
 
 Deno.test("Parser takes control tokens of a thought for what they are when text came before", () => {
-  check("So. <|channel>thought\nOr not?<channel|>Not.", GEMMA, [
+  assertParsed("So. <|channel>thought\nOr not?<channel|>Not.", GEMMA, [
     { text: "So. " },
     { thinking: "Or not?" },
     { text: "Not." },
@@ -264,21 +282,21 @@ Deno.test("Parser takes control tokens of a thought for what they are when text 
 });
 
 Deno.test("Parser drops the end of a thought that never began, at the beginning of an answer", () => {
-  check("</think>\n\nSo.", QWEN, [{ text: "So." }]);
+  assertParsed("</think>\n\nSo.", QWEN, [{ text: "So." }]);
   const mention = "It ends with </think>.";
-  check(mention, withKinds(QWEN, ["text"]), [{ text: mention }]);
+  assertParsed(mention, withKinds(QWEN, ["text"]), [{ text: mention }]);
 });
 
 Deno.test("Parser says that text was a thought when what ends one follows it", () => {
   const tokens = withKinds(QWEN, ["defined", "control"]);
   const told = [{ text: "Plan." }, "text was thought", { text: "So." }] as const;
-  check("Plan.\n</think>\n\nSo.", QWEN, told);
-  check("Plan.</think>So.", tokens, told);
+  assertParsed("Plan.\n</think>\n\nSo.", QWEN, told);
+  assertParsed("Plan.</think>So.", tokens, told);
   // In the middle of a line it is spoken of, where it is text.
-  check("Plan.</think>So.", withKinds(QWEN, ["text"]), [{ text: "Plan.</think>So." }]);
+  assertParsed("Plan.</think>So.", withKinds(QWEN, ["text"]), [{ text: "Plan.</think>So." }]);
   // Space is sent at once where nothing may follow that it belongs to.
-  check("Plan.\n</think>\n\nSo.", { ...QWEN, calls: "ignore" }, [{ text: "Plan.\n" }, ...told.slice(1)]);
-  check('Plan.\n</think>\n\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>', QWEN, [
+  assertParsed("Plan.\n</think>\n\nSo.", { ...QWEN, calls: "ignore" }, [{ text: "Plan.\n" }, ...told.slice(1)]);
+  assertParsed('Plan.\n</think>\n\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>', QWEN, [
     { text: "Plan." },
     "text was thought",
     TIME,
@@ -287,13 +305,13 @@ Deno.test("Parser says that text was a thought when what ends one follows it", (
 
 Deno.test("Parser puts no thought into the text when the prompt opened it and it ended twice", () => {
   const opened = { ...QWEN_35, start: "thought" } as const;
-  check("</think>plan</think>answer", withKinds(opened, ["defined", "control"]), [{ thinking: "plan" }, {
+  assertParsed("</think>plan</think>answer", withKinds(opened, ["defined", "control"]), [{ thinking: "plan" }, {
     text: "answer",
   }]);
-  check("</think>\n\nplan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
-  check("</think>\n\nanswer", opened, [{ text: "answer" }]);
-  check("plan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
-  check("plan\n</think>\n</think>\n\nanswer", withKinds(opened, ["defined", "control"]), [
+  assertParsed("</think>\n\nplan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
+  assertParsed("</think>\n\nanswer", opened, [{ text: "answer" }]);
+  assertParsed("plan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
+  assertParsed("plan\n</think>\n</think>\n\nanswer", withKinds(opened, ["defined", "control"]), [
     { thinking: "plan" },
     { text: "answer" },
   ]);
@@ -301,9 +319,9 @@ Deno.test("Parser puts no thought into the text when the prompt opened it and it
 
 Deno.test("Parser keeps a thought out of the text when its end never comes", () => {
   for (const reading of [{ ...QWEN_35, start: "thought" }, { ...QWEN_35, start: "thought", cut: true }] as const) {
-    check("All of it is a plan.", reading, [{ thinking: "All of it is a plan." }]);
+    assertParsed("All of it is a plan.", reading, [{ thinking: "All of it is a plan." }]);
   }
-  check("<think>\nAll of it is a plan.", QWEN, [{ thinking: "All of it is a plan." }]);
+  assertParsed("<think>\nAll of it is a plan.", QWEN, [{ thinking: "All of it is a plan." }]);
 });
 
 Deno.test("Parser holds text behind an empty thought back no longer than it may be the thought", () => {
@@ -317,13 +335,13 @@ Deno.test("Parser holds text behind an empty thought back no longer than it may 
 });
 
 Deno.test("Parser takes what only looks like a call without its marker for text", () => {
-  check("A <function=get_time> stands here.", QWEN_35, [{ text: "A <function=get_time> stands here." }]);
+  assertParsed("A <function=get_time> stands here.", QWEN_35, [{ text: "A <function=get_time> stands here." }]);
   const object = '{"type": "function", "name": "Ana", "parameters": {}}';
-  check(object, LLAMA_32, [{ text: object }]);
-  check("<|channel|>commentary to=Ana<|message|>Hi.", HARMONY, [{ text: "Hi." }]);
+  assertParsed(object, LLAMA_32, [{ text: object }]);
+  assertParsed("<|channel|>commentary to=Ana<|message|>Hi.", HARMONY, [{ text: "Hi." }]);
   const silent = { ...HARMONY, calls: "ignore" } as const;
-  check("to=functions.get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
-  check("to=get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
+  assertParsed("to=functions.get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
+  assertParsed("to=get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
 });
 
 Deno.test("Parser drops control tokens that are part of nothing", () => {

@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import { Chat } from "../../../../src/engine/chat/chat.ts";
 import { CALLING, type Family, familyModel, type MarkerKind, MERGED } from "../../../support/families/mod.ts";
-import { checkIdentity, sayable } from "../../../support/identity.ts";
+import { assertIdentity, sayable } from "../../../support/identity.ts";
 
 /** What is tried with every kind of markers and vocabulary. */
 const FEW = [
@@ -13,7 +13,7 @@ const FEW = [
   "all markers in a string",
 ];
 
-async function checkCalls(
+async function assertCallsComeBack(
   family: Family,
   { kind, texts = [], cases }: {
     readonly kind: MarkerKind;
@@ -26,7 +26,7 @@ async function checkCalls(
   assert(chat.dialect.call !== undefined);
   for (const [what, said] of Object.entries(sayable(model, chat, family.textBeforeCalls ?? true))) {
     if (cases?.includes(what) === false) continue;
-    checkIdentity(model, chat, said, { label: `${family.name}, ${kind}, ${what}`, everywhere: cases === undefined });
+    assertIdentity(model, chat, said, { label: `${family.name}, ${kind}, ${what}`, everywhere: cases === undefined });
   }
 }
 
@@ -34,12 +34,12 @@ for (const family of CALLING) {
   const [usual, ...others] = family.markersAre as [MarkerKind, ...MarkerKind[]];
 
   Deno.test(`calls of ${family.name} come back from its template as they were, whatever is in them and however they are cut`, async () => {
-    await checkCalls(family, { kind: usual });
+    await assertCallsComeBack(family, { kind: usual });
   });
 
   Deno.test(`calls of ${family.name} come back when markers are other tokens or none, and when tokens reach beyond them`, async () => {
-    for (const kind of others) await checkCalls(family, { kind, cases: FEW });
-    await checkCalls(family, { kind: usual, texts: MERGED, cases: FEW });
-    if (others.includes("text")) await checkCalls(family, { kind: "text", texts: MERGED, cases: FEW });
+    for (const kind of others) await assertCallsComeBack(family, { kind, cases: FEW });
+    await assertCallsComeBack(family, { kind: usual, texts: MERGED, cases: FEW });
+    if (others.includes("text")) await assertCallsComeBack(family, { kind: "text", texts: MERGED, cases: FEW });
   });
 }

@@ -1,7 +1,7 @@
 /** Answers as the families' chat templates have them, which is how the models were trained to write. */
 import { assert, assertEquals } from "@std/assert";
 import { asSeen } from "../../../support/chat_model.ts";
-import { check, parse, type ParserEvent } from "../../../support/parsing.ts";
+import { assertParsed, parse, type ParserEvent } from "../../../support/parsing.ts";
 import { FROM_TEMPLATES, READINGS } from "../../../support/template_recordings.ts";
 
 const { turns, templates } = FROM_TEMPLATES;
@@ -40,7 +40,7 @@ for (const { template, recordings, cannot } of templates) {
       const exception = EXCEPTIONS.find((it) => it.template.test(template) && it.turn.test(turn));
       const means = exception?.means(said, text) ?? said;
       const options = { ...reading, ...(start === undefined ? {} : { start }) };
-      check(text, options, means);
+      assertParsed(text, options, means);
       const ended = means.includes("malformed") ? means : [...means, "end"];
       for (const [as, { model }] of reading.family) {
         const bytes = encoder.encode(asSeen(model, `${text}${end}More`));

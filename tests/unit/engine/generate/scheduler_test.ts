@@ -7,6 +7,7 @@ import type { Constraint } from "../../../../src/grammar/constraint.ts";
 import { Parser } from "../../../../src/engine/answer/parser.ts";
 import type { Job } from "../../../../src/engine/generate/running.ts";
 import { Scheduler, type SchedulerOptions } from "../../../../src/engine/generate/scheduler.ts";
+import { run, textOf } from "./ahead/support.ts";
 
 const VOCABULARY = 128;
 const END = 0;
@@ -145,20 +146,6 @@ function job(id: number, prompt: string, options: JobOptions = {}): Job {
   };
 }
 
-/** Step until there is nothing to do; returns all that happened. */
-function run(scheduler: Scheduler): EngineEvent[] {
-  const events: EngineEvent[] = [];
-  for (let steps = 0; scheduler.busy; steps++) {
-    assert(steps < 1000);
-    events.push(...scheduler.step());
-  }
-  return events;
-}
-
-function textOf(events: readonly EngineEvent[], id: number): string {
-  return events.flatMap((event) => event.id === id && "t" in event ? [event.t] : []).join("");
-}
-
 /** How it ended; the times are a test's of their own. */
 function endOf(
   events: readonly EngineEvent[],
@@ -258,7 +245,7 @@ Deno.test("Scheduler forgets kept tokens when running requests need their cells"
   // The fake fails the test if more cells are held than there are.
   for (let id = 1; id <= 6; id++) {
     scheduler.submit(job(id, String.fromCharCode(96 + id).repeat(5), { maxTokens: 15 }));
-    run(scheduler);
+    assert("done" in (endOf(run(scheduler), id) ?? {}));
   }
 });
 

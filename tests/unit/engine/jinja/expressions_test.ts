@@ -1,8 +1,8 @@
 /** Literals, operators, comparisons, attributes and subscripts. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("literals: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{{ 1 }} {{ 1_000 }} {{ 0x1F }} {{ 0b101 }} {{ 0o17 }} {{ 00 }}", "1 1000 31 5 15 0"],
     ["{{ 1.5 }} {{ 1e3 }} {{ 1.5e-7 }} {{ 2.0 }} {{ 1_0.2_5 }} {{ 1E+2 }}", "1.5 1000.0 1.5e-07 2.0 10.25 100.0"],
     ["{{ 'a' 'b' \"c\" }}", "abc"],
@@ -27,7 +27,7 @@ Deno.test("literals: rendered as by Python", () => {
 });
 
 Deno.test("arithmetic: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{{ 1 + 2 * 3 }} {{ (1 + 2) * 3 }} {{ 7 - 10 }}", "7 9 -3"],
     [
       "{{ 7 / 2 }} {{ 6 / 2 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ 7.0 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ -7.5 % 2 }}",
@@ -52,7 +52,7 @@ Deno.test("arithmetic: rendered as by Python", () => {
 });
 
 Deno.test("arithmetic: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 1 ~ 2 + 3 }}", '1: can only concatenate str (not "int") to str'],
     ["{{ 1 + 2 ~ 3 }}", "1: unsupported operand type(s) for +: 'int' and 'str'"],
     ["{{ 1 + 'a' }}", "1: unsupported operand type(s) for +: 'int' and 'str'"],
@@ -70,7 +70,7 @@ Deno.test("arithmetic: refused where Python refuses, with the line", () => {
 });
 
 Deno.test("comparisons and conditions: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ 1 == 1.0 }} {{ 1 == true }} {{ 'a' == 'a' }} {{ 'a' != 'b' }} {{ none == none }} {{ none == false }} {{ 0 == '' }}",
       "True True True True True False False",
@@ -115,7 +115,7 @@ Deno.test("comparisons and conditions: rendered as by Python", () => {
 });
 
 Deno.test("comparisons and conditions: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 1 < 'a' }}", "1: '<' not supported between instances of 'int' and 'str'"],
     ["{{ none < 1 }}", "1: '<' not supported between instances of 'NoneType' and 'int'"],
     ["{{ {} < {} }}", "1: '<' not supported between instances of 'dict' and 'dict'"],
@@ -133,7 +133,7 @@ Deno.test("comparisons and conditions: refused where Python refuses, with the li
 });
 
 Deno.test("attributes, subscripts and slices: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ d.b }} {{ d['b'] }} {{ d.c.k }} {{ d['c']['k'] }} {{ d.zz }}| {{ l[0] }} {{ l[-1] }} {{ l[9] }}| {{ l.0 }}",
       "1 1 v v | 3 2 | 3",
@@ -186,7 +186,7 @@ Deno.test("attributes, subscripts and slices: rendered as by Python", () => {
 });
 
 Deno.test("attributes, subscripts and slices: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ u.x }}", "1: 'u' is undefined"],
     ["{{ d.x.y }}", "1: 'dict object' has no attribute 'x'"],
     ["{{ d.zz.y }}", "1: 'dict object' has no attribute 'zz'"],

@@ -1,8 +1,8 @@
 /** Filters and tests. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("filters of texts: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ s|upper }} {{ s|lower }} {{ s|title }} {{ s|capitalize }} {{ 'fOO bAR-baz (qux' |title }} {{ 'fOO bAR'|capitalize }} {{ '\u00df'|upper }}",
       "H\u00c9LLO W\u00d6RLD h\u00e9llo w\u00f6rld H\u00e9llo W\u00f6rld H\u00e9llo w\u00f6rld Foo Bar-Baz (Qux Foo bar SS",
@@ -71,7 +71,7 @@ Deno.test("filters of texts: rendered as by Python", () => {
 });
 
 Deno.test("filters of texts: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 5|indent }}", "1: indent needs a string, not 'int'"],
     ["{{ u|indent }}", "1: 'u' is undefined"],
     ["{{ 'abc'|truncate(2) }}", "1: truncate needs a length of at least 3, got 2"],
@@ -95,7 +95,7 @@ Deno.test("filters of texts: refused where Python refuses, with the line", () =>
 });
 
 Deno.test("filters of lists: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ l|length }} {{ s|count }} {{ d|length }} {{ u|length }} {{ emoji|length }} {{ ''|length }} {{ (1,2)|length }} {{ range(5)|length }} {{ d.items()|length }}",
       "3 11 3 0 3 0 2 5 3",
@@ -179,7 +179,7 @@ Deno.test("filters of lists: rendered as by Python", () => {
 });
 
 Deno.test("filters of lists: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 5|length }}", "1: object of type 'int' has no len()"],
     ["{{ none|length }}", "1: object of type 'NoneType' has no len()"],
     ["{{ [1]|map('string')|length }}", "1: object of type 'generator' has no len()"],
@@ -210,7 +210,7 @@ Deno.test("filters of lists: refused where Python refuses, with the line", () =>
 });
 
 Deno.test("tests: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ u is defined }} {{ s is defined }} {{ n is none }} {{ n is defined }} {{ s is string }} {{ i is number }} {{ x is float }} {{ i is integer }} {{ t is integer }} {{ t is boolean }} {{ t is true }} {{ f is false }} {{ 1 is true }} {{ t is number }}",
       "False True True True True True True True False True True True False True",
@@ -248,7 +248,7 @@ Deno.test("tests: rendered as by Python", () => {
 });
 
 Deno.test("tests: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 1 is nosuchtest }}", '1: No test named "nosuchtest"'],
     ["{{ 1 if false is nosuchtest }}", '1: No test named "nosuchtest"'],
     ["{{ 1 is divisibleby }}", '1: The test "divisibleby" needs the argument "num"'],

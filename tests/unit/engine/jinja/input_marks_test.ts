@@ -22,12 +22,12 @@ const INPUT = {
   messages: [{ role: "user", content: asInput("hello") }, { role: "assistant", content: asInput("hi") }],
 };
 
-function check(cases: readonly (readonly [template: string, expected: string])[]): void {
+function assertMarked(cases: readonly (readonly [template: string, expected: string])[]): void {
   assertEquals(cases.map(([template]) => [template, renderMarks(template, INPUT)]), cases as unknown as string[][]);
 }
 
 Deno.test("what a template prints of a request is marked, and nothing else", () => {
-  check([
+  assertMarked([
     ["x{{ a }}y", "x⟦in⟧y"],
     ["{{ a }}{{ b }}", "⟦input⟧"],
     ["{{ own }}{{ a }}{{ 'lit' }}", "own⟦in⟧lit"],
@@ -39,7 +39,7 @@ Deno.test("what a template prints of a request is marked, and nothing else", () 
 });
 
 Deno.test("marks go through additions and repetitions", () => {
-  check([
+  assertMarked([
     ["{{ 'x' + a + 'y' }}", "x⟦in⟧y"],
     ["{{ a + b }}", "⟦input⟧"],
     ["{{ 'x' ~ a ~ 1 ~ b ~ none }}", "x⟦in⟧1⟦put⟧None"],
@@ -60,7 +60,7 @@ Deno.test("marks go through additions and repetitions", () => {
 });
 
 Deno.test("marks go through slices, subscripts and iteration", () => {
-  check([
+  assertMarked([
     ["{{ ('ab' ~ a ~ 'cd')[1:5] }}", "b⟦in⟧c"],
     ["{{ ('ab' ~ a)[::-1] }} {{ ('a' ~ b)[::2] }} {{ ('a' ~ b)[1] }}{{ ('a' ~ b)[0] }}", "⟦ni⟧ba a⟦u⟧ ⟦p⟧a"],
     ["{{ emoji[0] }}|{{ ('x' ~ emoji)[1:] }}|{{ emoji[1:] }}", "⟦\u{1f600}⟧|⟦\u{1f600}z⟧|⟦z⟧"],
@@ -71,7 +71,7 @@ Deno.test("marks go through slices, subscripts and iteration", () => {
 });
 
 Deno.test("marks go through the methods of strings", () => {
-  check([
+  assertMarked([
     [
       "[{{ pad.strip() }}] [{{ (' -' ~ a ~ '- ').strip(' -') }}] [{{ pad.lstrip() }}] [{{ pad.rstrip() }}]",
       "[⟦x y⟧] [⟦in⟧] [⟦x y  ⟧] [⟦  x y⟧]",
@@ -106,7 +106,7 @@ Deno.test("marks go through the methods of strings", () => {
 });
 
 Deno.test("marks go through the filters of texts", () => {
-  check([
+  assertMarked([
     [
       "[{{ pad|trim }}] {{ csv|replace(',', '-') }} {{ ['x', a]|join('+') }} {{ messages|join(',', attribute='content') }}",
       "[⟦x y⟧] ⟦p⟧-⟦q⟧-⟦r⟧ x+⟦in⟧ ⟦hello⟧,⟦hi⟧",
@@ -127,7 +127,7 @@ Deno.test("marks go through the filters of texts", () => {
 });
 
 Deno.test("a printed list and a dict mark the strings in them, keys too, without quotes and brackets", () => {
-  check([
+  assertMarked([
     ["{{ list }} {{ list|string }}", "['⟦e1⟧', '⟦e2⟧', 3, None, True] ['⟦e1⟧', '⟦e2⟧', 3, None, True]"],
     ["{{ dict }}", "{'⟦key⟧': '⟦value⟧', '⟦other⟧': {'⟦deep⟧': ['⟦v⟧']}, '⟦n⟧': 1}"],
     ["{{ [quoted] }}", `['⟦a"b\\\\c\\n\\'d\\'⟧']`],
@@ -139,7 +139,7 @@ Deno.test("a printed list and a dict mark the strings in them, keys too, without
 });
 
 Deno.test("JSON marks the escaped characters of strings, and neither quotes nor brackets", () => {
-  check([
+  assertMarked([
     ["{{ a|tojson }} {{ list|tojson }}", `"⟦in⟧" ["⟦e1⟧", "⟦e2⟧", 3, null, true]`],
     ["{{ dict|tojson }}", `{"⟦key⟧": "⟦value⟧", "⟦other⟧": {"⟦deep⟧": ["⟦v⟧"]}, "⟦n⟧": 1}`],
     ["{{ quoted|tojson }} {{ ('\"' ~ quoted)|tojson }}", `"⟦a\\"b\\\\c\\n'd'⟧" "\\"⟦a\\"b\\\\c\\n'd'⟧"`],
@@ -149,7 +149,7 @@ Deno.test("JSON marks the escaped characters of strings, and neither quotes nor 
 });
 
 Deno.test("marks go through blocks, macros and loops", () => {
-  check([
+  assertMarked([
     ["{% set x %}<{{ a }}>{% endset %}{{ x }}{{ x|upper }}", "<⟦in⟧><⟦IN⟧>"],
     [
       "{% macro f(x, y='d') %}{{ x }}{{ y }}{{ caller() if caller else '' }}{% endmacro %}{{ f(a) }} {{ f(own, b) }} {% call f(a) %}!{{ b }}{% endcall %}",
@@ -181,7 +181,7 @@ Deno.test("marks go through blocks, macros and loops", () => {
 });
 
 Deno.test("comparisons and lookups do not see marks", () => {
-  check([
+  assertMarked([
     [
       "{{ a == 'in' }}{{ a in ['in'] }}{{ 'n' in a }}{{ a.startswith('i') }}{{ a < 'j' }}{{ a is eq 'in' }}{{ a is string }}",
       "TrueTrueTrueTrueTrueTrueTrue",
@@ -200,7 +200,7 @@ Deno.test("comparisons and lookups do not see marks", () => {
 
 Deno.test("strings that share the beginning do not share their marks", () => {
   for (let i = 0; i < 2; i++) {
-    check([
+    assertMarked([
       ["{% set m = '<'|safe %}{{ m + a }} {{ m + own + b }} {{ ('x'|safe) + own }} {{ m }}", "<⟦in⟧ <own⟦put⟧ xown <"],
       [
         "{% set u = (a ~ '-')|upper %}{% set l = u|lower %}{{ u ~ a ~ b }} {{ l ~ own }} {{ l ~ b }} {{ u ~ 1 }}",

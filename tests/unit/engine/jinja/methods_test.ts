@@ -1,8 +1,8 @@
 /** Python's methods of strings and collections. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("methods of strings: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "[{{ words.strip() }}] [{{ words.lstrip() }}] [{{ words.rstrip() }}] [{{ 'xxaxx'.strip('x') }}] [{{ 'abcab'.strip('ab') }}] [{{ 'xa'.lstrip('x') }}] [{{ 'a\\n'.rstrip('\\n') }}] [{{ 'a\ud83d\ude00\ud83d\ude00'.rstrip('\ud83d\ude00') }}] [{{ 'a'.strip(none) }}] [{{ ''.strip() }}] [{{ 'aaa'.strip('a') }}]",
       "[the quick  brown fox] [the quick  brown fox ] [  the quick  brown fox] [a] [c] [a] [a] [a] [a] [] []",
@@ -60,7 +60,7 @@ Deno.test("methods of strings: rendered as by Python", () => {
 });
 
 Deno.test("methods of strings: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 'a'.split('') }}", "1: empty separator"],
     ["{{ 'abc'.startswith(['a']) }}", "1: An argument must be a string, not 'list'"],
     ["{{ 'abc'.startswith(1) }}", "1: An argument must be a string, not 'int'"],
@@ -77,7 +77,7 @@ Deno.test("methods of strings: refused where Python refuses, with the line", () 
 });
 
 Deno.test("methods of lists and dicts: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{% set l = [1] %}{{ l.append(2) }}{{ l.extend([3, 4]) }}{{ l.insert(0, 'a') }}{{ l }}{{ l.pop() }}{{ l.pop(0) }}{{ l }}{{ l.remove(2) }}{{ l }}{{ l.reverse() }}{{ l }}{{ l.index(3) }}{{ l.count(1) }}{{ l.copy() }}{{ l.clear() }}{{ l }}",
       "NoneNoneNone['a', 1, 2, 3, 4]4a[1, 2, 3]None[1, 3]None[3, 1]01[3, 1]None[]",
@@ -108,7 +108,7 @@ Deno.test("methods of lists and dicts: rendered as by Python", () => {
 });
 
 Deno.test("methods of lists and dicts: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ [].pop() }}", "1: pop from empty list"],
     ["{{ [1].pop(5) }}", "1: pop index out of range"],
     ["{{ [1].remove(5) }}", "1: 5 is not in list"],

@@ -1,8 +1,8 @@
 /** How values are printed, formatted and written as JSON. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("JSON: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ d|tojson }} {{ l|tojson }} {{ s|tojson }} {{ n|tojson }} {{ t|tojson }} {{ i|tojson }} {{ x|tojson }} {{ emoji|tojson }} {{ html|tojson }}",
       '{"b": 1, "a": [1, 2], "c": {"k": "v"}} [3, 1, 2] "h\u00e9llo w\u00f6rld" null true 42 2.5 "a\ud83d\ude00b" "<b>&\\"\'x</b>"',
@@ -31,7 +31,7 @@ Deno.test("JSON: rendered as by Python", () => {
 });
 
 Deno.test("JSON: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ u|tojson }}", "1: Object of type Undefined is not JSON serializable"],
     ["{{ range(3)|tojson }}", "1: Object of type range is not JSON serializable"],
     ["{{ [1]|map('string')|tojson }}", "1: Object of type generator is not JSON serializable"],
@@ -42,7 +42,7 @@ Deno.test("JSON: refused where Python refuses, with the line", () => {
 });
 
 Deno.test("printed values: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ {'lang': ['en', 'nb'], 'n': none, 't': true, 'f': 1.0} }}",
       "{'lang': ['en', 'nb'], 'n': None, 't': True, 'f': 1.0}",
@@ -73,7 +73,7 @@ Deno.test("printed values: rendered as by Python", () => {
 });
 
 Deno.test("formats: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ '{} {}'.format(1, 'a') }} {{ '{0}{1}{0}'.format('a', 'b') }} {{ '{x}'.format(x=5) }} {{ '{{}}'.format() }} {{ '{0[k]} {0[1]}'.format({'k': 'v', 1: 'w'}) }} {{ '{a.b}'.format(a={'b': 1}) }} {{ '{!r} {!s}'.format('x', 'y') }} {{ '{:>5}|{:<5}|{:^5}|{:*^7}|'.format('a', 'b', 'c', 'd') }}",
       "1 a aba 5 {} v w 1 'x' y     a|b    |  c  |***d***|",
@@ -133,7 +133,7 @@ Deno.test("formats: rendered as by Python", () => {
 });
 
 Deno.test("formats: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ '{}'.format() }}", "1: Replacement index out of range"],
     ["{{ '{x}'.format() }}", "1: There is no argument 'x'"],
     ["{{ '{'.format(1) }}", "1: expected '}' before end of string"],
@@ -160,7 +160,7 @@ Deno.test("formats: refused where Python refuses, with the line", () => {
 });
 
 Deno.test("dates: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     [
       "{{ strftime_now('%Y-%m-%d %H:%M:%S %A %a %B %b %d %j %U %W %V %G %u %w %y %p %I %% %e %D %F %T %R %h %C %x %X %c') }}",
       "2025-07-04 15:06:07 Friday Fri July Jul 04 185 26 26 27 2025 5 5 25 PM 03 %  4 07/04/25 2025-07-04 15:06:07 15:06 Jul 20 07/04/25 15:06:07 Fri Jul  4 15:06:07 2025",

@@ -1,8 +1,8 @@
 /** Statements, and which names are seen where. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("statements: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{% set x = 1 %}{{ x }}", "1"],
     ["{% set x, y = 1, 2 %}{{ x }}{{ y }}", "12"],
     ["{% set (x, y) = [1, 2] %}{{ x }}{{ y }}", "12"],
@@ -57,7 +57,7 @@ Deno.test("statements: rendered as by Python", () => {
 });
 
 Deno.test("statements: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{% set ns.x = 1 %}", '1: Cannot assign to "ns.x": "ns" is no namespace'],
     ["{% set d = {} %}{% set d.x = 1 %}", '1: Cannot assign to "d.x": "d" is no namespace'],
     ["{% set x, y = [1] %}", "1: not enough values to unpack (expected 2, got 1)"],
@@ -67,7 +67,7 @@ Deno.test("statements: refused where Python refuses, with the line", () => {
 });
 
 Deno.test("loops: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{% for x in l %}{{ x }}{{ ',' if not loop.last }}{% endfor %}", "3,1,2"],
     [
       "{% for x in l %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.depth }}{{ loop.depth0 }};{% endfor %}",
@@ -153,7 +153,7 @@ Deno.test("loops: rendered as by Python", () => {
 });
 
 Deno.test("loops: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{% for x in 5 %}{% endfor %}", "1: 'int' object is not iterable"],
     ["{% for x in none %}{% endfor %}", "1: 'NoneType' object is not iterable"],
     [
@@ -166,7 +166,7 @@ Deno.test("loops: refused where Python refuses, with the line", () => {
 });
 
 Deno.test("macros and call blocks: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{% macro f(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, 3) }}{{ f(b=5, a=4) }}{{ f() }}", "1213452"],
     ["{% macro f(a, b=a) %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}", "11"],
     ["{% macro f() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f(1, 2, x=3) }}", "(1, 2){'x': 3}"],
@@ -204,7 +204,7 @@ Deno.test("macros and call blocks: rendered as by Python", () => {
 });
 
 Deno.test("macros and call blocks: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{% macro f(a) %}x{% endmacro %}{{ f(1, 2) }}", "1: macro 'f' takes not more than 1 argument(s)"],
     ["{% macro f(a) %}x{% endmacro %}{{ f(b=2) }}", "1: macro 'f' takes no keyword argument 'b'"],
     ["{% macro f(a) %}{{ a is defined }}{{ a.x }}{% endmacro %}{{ f() }}", "1: parameter 'a' was not provided"],

@@ -52,7 +52,7 @@ export function renderMarks(source: string, variables: Readonly<Record<string, u
 }
 
 /** Renders each template with the variables as they are, and again with all of them marked as input. */
-export function checkRendered(cases: readonly (readonly [template: string, expected: string])[]): void {
+export function assertRendered(cases: readonly (readonly [template: string, expected: string])[]): void {
   const marked = Object.fromEntries(Object.entries(VARIABLES).map(([name, value]) => [name, asInput(value)]));
   const rendered = cases.map(([template]) => [template, render(template, VARIABLES)]);
   assertEquals(rendered, cases as unknown as string[][]);
@@ -60,7 +60,7 @@ export function checkRendered(cases: readonly (readonly [template: string, expec
 }
 
 /** Expects each template to fail, when it is read or when it is rendered, with a line and a message. */
-export function checkFailures(cases: readonly (readonly [template: string, error: string])[]): void {
+export function assertFailures(cases: readonly (readonly [template: string, error: string])[]): void {
   for (const [template, error] of cases) {
     assertEquals([template, render(template, VARIABLES)], [template, error]);
   }

@@ -1,8 +1,8 @@
 /** Templates that cannot be read or evaluated. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("what is no template: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["{{ 1if true else 2 }}", "1"],
     ["{{ self_ }}|", "|"],
     ["%} }} #} x", "%} }} #} x"],
@@ -17,7 +17,7 @@ Deno.test("what is no template: rendered as by Python", () => {
 });
 
 Deno.test("what is no template: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["{{ 1 +", "1: Unexpected end of template: the tag {{ is not closed"],
     ["{% if x %}", '1: Unexpected end of the template: "elif" or "else" or "endif" is missing'],
     ["{% endif %}", '1: Unknown tag "endif"'],

@@ -1,8 +1,8 @@
 /** White space around tags, comments and raw blocks. What is expected was recorded from Python's jinja2, set up as transformers does it. */
-import { checkFailures, checkRendered } from "./support.ts";
+import { assertFailures, assertRendered } from "./support.ts";
 
 Deno.test("white space around tags: rendered as by Python", () => {
-  checkRendered([
+  assertRendered([
     ["a\n{% if true %}\nb\n{% endif %}\nc", "a\nb\nc"],
     ["  {% if true %}\n  b\n  {% endif %}\nc\n", "  b\nc"],
     ["a {{- 1 -}} b", "a1b"],
@@ -41,7 +41,7 @@ Deno.test("white space around tags: rendered as by Python", () => {
 });
 
 Deno.test("white space around tags: refused where Python refuses, with the line", () => {
-  checkFailures([
+  assertFailures([
     ["a {% raw +%} b {% endraw %}", '1: Unknown tag "raw"'],
   ]);
 });

@@ -16,7 +16,7 @@ function kindOf({ rows, row, edges, wide }: Alphabet, char: number): number {
 }
 
 /** Checks that characters are of one kind if and only if the same sets have them. */
-function check(alphabets: Alphabets, sets: readonly Chars[]): void {
+function assertKinds(alphabets: Alphabets, sets: readonly Chars[]): void {
   const alphabet = alphabets.of(scratch(sets));
   const edges = alphabets.addWide(alphabet);
   const samples = [...Array.from({ length: 0x80 }, (_, char) => char), ...[...edges].map(firstFrom)];
@@ -39,14 +39,14 @@ Deno.test("characters are of one kind when the same sets have them", () => {
   const plain = new Chars([0x20, 0x21, 0x23, 0x5b, 0x5d, 0xd7ff, 0xe000, 0x10ffff]);
   const some = new Chars([0x30, 0x39, 0xe9, 0xe9, 0x1f600, 0x1f64f]);
   for (const sets of [[], [letters], [plain], [letters, plain], [plain, letters, some], [some, some, plain]]) {
-    check(alphabets, sets);
+    assertKinds(alphabets, sets);
   }
 });
 
 Deno.test("characters are told apart when there are more sets than numbers of kinds", () => {
   const singles = Array.from({ length: 0x5f }, (_, i) => new Chars([0x20 + i, 0x20 + i]));
   const many = Array.from({ length: 60 }, (_, i) => new Chars([0x20, 0x20 + i, 0x100 + i, 0x200 + 3 * i]));
-  check(new Alphabets(), [...singles, ...many, ...singles, ...many]);
+  assertKinds(new Alphabets(), [...singles, ...many, ...singles, ...many]);
 });
 
 Deno.test("an alphabet is made once for the same sets", () => {

@@ -86,7 +86,7 @@ const ZOD: Readonly<Record<string, readonly [schema: z.ZodType, fit: unknown, un
 for (const [name, [schema, fit, unfit]] of Object.entries(ZOD)) {
   for (const target of ["draft-2020-12", "draft-7"] as const) {
     Deno.test(`what zod writes for ${name} compiles when it is written as ${target}`, () => {
-      check([z.toJSONSchema(schema, { target }), fit, unfit]);
+      assertFits([z.toJSONSchema(schema, { target }), fit, unfit]);
     });
   }
 }
@@ -98,7 +98,10 @@ Deno.test("what zod writes for a recursive type compiles when it refers to itsel
       return z.array(Tree);
     },
   });
-  check([z.toJSONSchema(Tree), { value: 1, children: [{ value: 2, children: [] }] }, { value: 1, children: [{}] }]);
+  assertFits([z.toJSONSchema(Tree), { value: 1, children: [{ value: 2, children: [] }] }, {
+    value: 1,
+    children: [{}],
+  }]);
 });
 
 const TYPEBOX: Readonly<Record<string, Part>> = {
@@ -150,7 +153,7 @@ const TYPEBOX: Readonly<Record<string, Part>> = {
   Extends: [Type.Extends(Type.String(), Type.String(), Type.Literal(1), Type.Literal(2)), 1, 2],
 };
 for (const [name, part] of Object.entries(TYPEBOX)) {
-  Deno.test(`what TypeBox writes for ${name} compiles`, () => check(part));
+  Deno.test(`what TypeBox writes for ${name} compiles`, () => assertFits(part));
 }
 
 const VALIBOT: Readonly<Record<string, readonly [schema: v.GenericSchema, fit: unknown, unfit: unknown]>> = {
@@ -205,7 +208,7 @@ const VALIBOT: Readonly<Record<string, readonly [schema: v.GenericSchema, fit: u
 for (const [name, [schema, fit, unfit]] of Object.entries(VALIBOT)) {
   for (const target of ["draft-07", "draft-2020-12"] as const) {
     Deno.test(`what valibot writes for ${name} compiles when it is written as ${target}`, () => {
-      check([toJsonSchema(schema, { target, errorMode: "ignore" }), fit, unfit]);
+      assertFits([toJsonSchema(schema, { target, errorMode: "ignore" }), fit, unfit]);
     });
   }
 }
@@ -285,10 +288,10 @@ const PYDANTIC: Readonly<Record<string, Part>> = {
   ],
 };
 for (const [name, part] of Object.entries(PYDANTIC)) {
-  Deno.test(`what pydantic writes for ${name} compiles`, () => check(part));
+  Deno.test(`what pydantic writes for ${name} compiles`, () => assertFits(part));
 }
 
-function check([schema, fit, unfit]: Part): void {
+function assertFits([schema, fit, unfit]: Part): void {
   const grammar = new Grammar(compile(JSON.parse(JSON.stringify(schema))));
   const takes = (value: unknown): boolean => {
     const end = grammar.advance(grammar.start, encoder.encode(JSON.stringify(value)));

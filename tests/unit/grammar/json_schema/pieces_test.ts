@@ -3,6 +3,7 @@ import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { Grammar } from "../../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
 import { compileSchemaInPieces } from "../../../../src/grammar/json_schema/json_schema.ts";
+import { finish } from "../../../../src/work/work.ts";
 import { encoder, PATH } from "./support.ts";
 
 /** All pieces of a compilation: how many there are, and the most derivatives that one of them looks at. */
@@ -67,6 +68,8 @@ Deno.test("a schema gets the same limits when others were compiled before it", (
   const schema = { type: "string", pattern: "^(?=.*a.{8}$)(?=.*b.{7}$)[ab]*$" };
   for (let i = 0; i < 15; i++) {
     const work = compileSchemaInPieces({ ...schema, pattern: `${schema.pattern}|^${i}$` }, { builder, path: PATH });
-    while (!work.next().done);
+    const grammar = new Grammar(builder.build(finish(work)));
+    const end = grammar.advance(grammar.start, encoder.encode(`"${i}"`));
+    assert(end !== undefined && grammar.canEnd(end), `${i}`);
   }
 });

@@ -136,7 +136,7 @@ const SCHEMAS: readonly (readonly [unknown, string])[] = [
   [{}, '{"a": ["b", {"é": null}], "n": -12}'],
 ];
 
-function check(grammar: Grammar, text: string): void {
+function assertMasks(grammar: Grammar, text: string): void {
   const index = indexOf();
   let at: Position | undefined = grammar.start;
   const places: Position[] = [];
@@ -161,17 +161,17 @@ function check(grammar: Grammar, text: string): void {
 Deno.test("masks are what asking about each token says, everywhere in values of all kinds", () => {
   for (const [schema, text] of SCHEMAS) {
     const builder = new GrammarBuilder();
-    check(new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" }))), text);
+    assertMasks(new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" }))), text);
   }
 });
 
 Deno.test("masks are what asking about each token says where strings are not JSON's", () => {
-  check(
+  assertMasks(
     new Grammar(parseGbnf(String.raw`root ::= "f(" arg ("," " "? arg)* ")"
 arg ::= "'" [^'\\]* "'" | [a-z]+`)),
     "f('a \"b',ab, '<é')",
   );
-  check(new Grammar(parseGbnf(`root ::= "<p>" [^<]* "</p>"`)), `<p>a "b"\n7</p>`);
+  assertMasks(new Grammar(parseGbnf(`root ::= "<p>" [^<]* "</p>"`)), `<p>a "b"\n7</p>`);
 });
 
 Deno.test("keys that are not declared may have any characters", () => {

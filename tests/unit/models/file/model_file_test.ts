@@ -11,24 +11,16 @@ import {
 import { modelHash, shardFileName } from "../../../../src/models/file/shards.ts";
 import { modelBytes, splitModel } from "../../../support/gguf_files.ts";
 import { sha256Of } from "../../../support/model_store.ts";
+import { inFolder } from "../../../support/folders.ts";
 
 /** Of nothing in particular. */
 const SHA256 = "0b1d29a7db32f93a90ec85fbd5a5c9b4cb4c6a1f1d5a9d4d3b1d2d6bcf4ac2c4";
 const SHARDS = await splitModel(Deno.readFileSync(BUILT_INS["inferd-tiny"].url), 3);
 const shard = (index: number): Uint8Array<ArrayBuffer> => SHARDS[index - 1] ?? new Uint8Array();
 
-async function withDir(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "inferd-model-" });
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 /** A folder with a split model in it. */
 function withSet(work: (dir: string, path: (index: number) => string) => Promise<void>): Promise<void> {
-  return withDir(async (dir) => {
+  return inFolder(async (dir) => {
     const path = (index: number): string => `${dir}/${shardFileName("x", index, 3)}`;
     for (const index of [1, 2, 3]) Deno.writeFileSync(path(index), shard(index));
     await work(dir, path);
@@ -42,7 +34,7 @@ async function refused(work: () => Promise<unknown>, fault: ModelFileFault): Pro
 }
 
 Deno.test("checkModel says what is wrong when the path is no model", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const model = modelBytes(5000);
     const files: readonly (readonly [string, ModelFileFault, string, string | Uint8Array])[] = [
       ["text", "not_gguf", "it is not a GGUF file", "hello"],
@@ -111,7 +103,7 @@ Deno.test("checkModel says which file of a split model is missing or wrong", () 
   }));
 
 Deno.test("checkModel takes a whole model whatever its name looks like", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     for (const name of ["x-00002-of-00001.gguf", "x-00001-of-00003.gguf", "x.gguf.part1of2"]) {
       Deno.writeFileSync(`${dir}/${name}`, modelBytes(5000));
       assertEquals((await checkModel(`${dir}/${name}`)).map(({ path }) => path), [`${dir}/${name}`]);
@@ -119,7 +111,7 @@ Deno.test("checkModel takes a whole model whatever its name looks like", () =>
   }));
 
 Deno.test("lookAtModelFile sees another file when it was replaced, renamed or written to", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/model`;
     Deno.writeTextFileSync(path, "GGUFabc");
     const before = await lookAtModelFile(path);
@@ -134,7 +126,7 @@ Deno.test("lookAtModelFile sees another file when it was replaced, renamed or wr
   }));
 
 Deno.test("verifyModel accepts when the hash is the configured one, and names both when they differ", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/model`;
     const content = modelBytes(3_000_000);
     Deno.writeFileSync(path, content);
@@ -171,7 +163,7 @@ Deno.test("verifyModel covers every file of a split model", () =>
   }));
 
 Deno.test("verifyModel gives up with the reason when the signal fires", () =>
-  withDir(async (dir) => {
+  inFolder(async (dir) => {
     const path = `${dir}/model`;
     Deno.writeFileSync(path, modelBytes(300));
     const files = await checkModel(path);

@@ -5,7 +5,18 @@ import type { Job } from "../../../../../src/engine/generate/running.ts";
 import { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
 import { parseGbnf } from "../../../../../src/grammar/gbnf.ts";
 import { GrammarConstraint } from "../../../../../src/grammar/grammar_constraint.ts";
-import { doneOf, END, forced, FunctionDecoder, run, textOf, tokensOf, VOCABULARY, vocabulary } from "./support.ts";
+import {
+  doneOf,
+  END,
+  forced,
+  FunctionDecoder,
+  letterAfter,
+  run,
+  textOf,
+  tokensOf,
+  VOCABULARY,
+  vocabulary,
+} from "./support.ts";
 
 interface JobOptions {
   readonly forward?: boolean;
@@ -33,11 +44,6 @@ function job(id: number, gbnf: string, options: JobOptions = {}): Job {
       ...(forward ? { forward: (...from) => forced.of(...from) } : {}),
     }),
   };
-}
-
-/** Depends on everything before, and never ends by itself. */
-function letterAfter(tokens: readonly number[]): number {
-  return 97 + tokens.reduce((sum, token, at) => (sum + token * (at + 1)) % 26, 0);
 }
 
 /** A token takes this long. */

@@ -4,7 +4,7 @@ import { Parser } from "../../../../../src/engine/answer/parser.ts";
 import type { Job } from "../../../../../src/engine/generate/running.ts";
 import { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
 import type { Work } from "../../../../../src/work/work.ts";
-import { doneOf, END, FunctionDecoder, run, textOf, tokensOf, VOCABULARY } from "./support.ts";
+import { doneOf, END, FunctionDecoder, letterAfter, run, textOf, tokensOf, VOCABULARY } from "./support.ts";
 
 const encoder = new TextEncoder();
 const vocabulary = {
@@ -16,11 +16,6 @@ const vocabulary = {
 /** A token takes this long, and a piece of work too. */
 const TOKEN_MS = 1;
 const PIECES = 5;
-
-/** Depends on everything before, and never ends by itself. */
-function letterAfter(tokens: readonly number[]): number {
-  return 97 + tokens.reduce((sum, token, at) => (sum + token * (at + 1)) % 26, 0);
-}
 
 class Ground {
   now = 0;

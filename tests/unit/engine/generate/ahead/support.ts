@@ -8,6 +8,11 @@ import type { Scheduler } from "../../../../../src/engine/generate/scheduler.ts"
 export const VOCABULARY = 128;
 export const END = 0;
 
+/** A letter that depends on everything before, so that an answer never ends by itself. */
+export function letterAfter(tokens: readonly number[]): number {
+  return 97 + tokens.reduce((sum, token, at) => (sum + token * (at + 1)) % 26, 0);
+}
+
 /** The token that comes after others, or a logit for each. */
 export type Next = (tokens: readonly number[]) => number | Float32Array;
 

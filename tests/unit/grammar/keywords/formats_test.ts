@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { matches, randomNumbers, validator } from "./support.ts";
+import { matches, randomNumbers, validator } from "../json_schema/support.ts";
 import { formatTexts } from "../../../../src/grammar/keywords/formats.ts";
 import { Languages } from "../../../../src/grammar/language/language.ts";
 

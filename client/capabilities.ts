@@ -2,6 +2,38 @@
 import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /**
+ * The GGUF file of a model.
+ *
+ * @category Admin
+ *
+ * @example
+ * ```ts
+ * import { admin, type ModelFile } from "@inferd/client";
+ *
+ * export async function largest(): Promise<ModelFile | undefined> {
+ *   const files = (await admin().capabilities()).flatMap(({ modelFile }) => modelFile ?? []);
+ *   return files.toSorted((one, other) => other.sizeBytes - one.sizeBytes)[0];
+ * }
+ * ```
+ */
+export interface ModelFile {
+  /** Its size; of a split model, that of all its files. */
+  readonly sizeBytes: number;
+  /** When it was last written, in ISO 8601. */
+  readonly modifiedAt: string;
+  /** Its SHA-256 in lower-case hex, if one is configured. */
+  readonly sha256?: string;
+  /** The architecture, such as `qwen3`. */
+  readonly architecture?: string;
+  /** Number of weights. */
+  readonly parameters: number;
+  /** The type of most weights, such as `Q4_K_M`. */
+  readonly quantisation?: string;
+  /** Scalars of its header by key, without lists, long texts and the vocabulary. */
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+/**
  * The capabilities of a backend.
  *
  * @category Admin
@@ -58,6 +90,10 @@ export interface Capabilities {
   readonly progress?: number;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;
+  /** Fills in text between two: `suffix` of a request. */
+  readonly infill?: boolean;
+  /** The model's file; absent if the daemon has none. */
+  readonly modelFile?: ModelFile;
   /** The admission queue at that time. */
   readonly queue?: Readonly<QueueStatus>;
 }

@@ -8,7 +8,7 @@ import type { GenerateV2Fields } from "./generation_v2.ts";
 import type { ModelTokenizer } from "./model_tokenizer.ts";
 import type { ObjectOptions, ObjectRequest } from "./object.ts";
 import type { RequestOptions, WaitOptions } from "./options.ts";
-import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
+import type { EmbedInput, EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
 import type { AnySchema, InferSchema } from "./standard_schema.ts";
 import type { ClientStatus } from "./status.ts";
 import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tools.ts";
@@ -179,7 +179,7 @@ export interface Client extends ModelTokenizer, AsyncDisposable {
   /**
    * Turn texts into vectors.
    *
-   * @param input A text, or several.
+   * @param input A text, or several; ids of tokens in place of a text are used as they are.
    * @param options `dimensions`, `task`, and `signal` to cancel.
    * @returns The vectors, also of a single text.
    * @throws {ConnectError} If nothing embeds there: no daemon is ready, or it has no backend that embeds.
@@ -197,7 +197,7 @@ export interface Client extends ModelTokenizer, AsyncDisposable {
    * }
    * ```
    */
-  embed(input: string | readonly string[], options?: EmbedOptions): Promise<EmbedResult>;
+  embed(input: string | readonly EmbedInput[], options?: EmbedOptions): Promise<EmbedResult>;
 
   /**
    * Order documents by how well they fit a query.

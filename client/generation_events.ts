@@ -47,7 +47,7 @@ export interface TokenProbability {
   readonly tokenId?: number;
   /** The bytes of its text. */
   readonly bytes: readonly number[];
-  /** Natural logarithm of its probability before sampling. */
+  /** Natural logarithm of its probability: the model's, or after sampling if requested. */
   readonly logprob: number;
 }
 
@@ -92,6 +92,31 @@ export interface ThinkingEvent {
   readonly type: "thinking";
   /** The piece; whole characters. */
   readonly text: string;
+}
+
+/**
+ * How far a request is, if requested.
+ *
+ * @category Generation
+ *
+ * @example
+ * ```ts
+ * import type { ProgressEvent } from "@inferd/client";
+ *
+ * export function percent({ processedTokens, usage }: ProgressEvent): number {
+ *   return Math.round(100 * processedTokens / usage.promptTokens);
+ * }
+ * ```
+ */
+export interface ProgressEvent {
+  /** Discriminates the event. */
+  readonly type: "progress";
+  /** Tokens of the prompt that are processed, or came from a cache. */
+  readonly processedTokens: number;
+  /** Token counts so far. */
+  readonly usage: Usage;
+  /** Durations so far. */
+  readonly timings: GenerationTimings;
 }
 
 /**
@@ -166,6 +191,8 @@ export interface GenerationResult<Tools extends readonly Tool[] = readonly Tool[
   readonly backend: string;
   /** A call was required and did not come before the tokens ran out. */
   readonly toolChoiceUnsatisfied: boolean;
+  /** The tokens of the prompt, then of the answer without the one that ends it; if requested. */
+  readonly tokens?: readonly number[];
 }
 
 /**
@@ -188,7 +215,8 @@ export interface DoneEvent<Tools extends readonly Tool[] = readonly Tool[]> exte
 }
 
 /**
- * What a generation yields: any number of `text`, `thinking` and `tool_use`, then one `done`. Failures are thrown.
+ * What a generation yields: any number of `text`, `thinking` and `tool_use`, then one `done`; `progress` only if
+ * requested. Failures are thrown.
  *
  * @category Generation
  *
@@ -203,6 +231,7 @@ export interface DoneEvent<Tools extends readonly Tool[] = readonly Tool[]> exte
  *       return event.text;
  *     case "tool_use":
  *       return `${event.name}(${JSON.stringify(event.input)})`;
+ *     case "progress":
  *     case "done":
  *       return `[${event.usage.completionTokens} tokens]`;
  *   }
@@ -213,6 +242,7 @@ export type GenerationEvent<Tools extends readonly Tool[] = readonly Tool[]> =
   | TextEvent
   | ThinkingEvent
   | ToolUse<Tools>
+  | ProgressEvent
   | DoneEvent<Tools>;
 
 /**

@@ -30,6 +30,13 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
    * a row. Names of control tokens stand for these.
    */
   readonly prompt?: string | readonly (string | number)[] | undefined;
+  /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
+  readonly suffix?: string | undefined;
+  /**
+   * `true`: the prompt opens a turn of the assistant's, also after a message of the assistant's. `false`: it ends with
+   * the last message. Default: it opens a turn, but a last message of the assistant's is continued.
+   */
+  readonly generationPrompt?: boolean | undefined;
   /** The media of the conversation's blocks; at most 32. */
   readonly attachments?: readonly Attachment[] | undefined;
   /** The tools that the model may call; at most 128. */
@@ -42,6 +49,12 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly json?: boolean | undefined;
   /** 0 … 20: report the probabilities of the tokens, and of so many alternatives for each. */
   readonly logprobs?: number | undefined;
+  /** `true`: the probabilities are those that sampling drew from. Default `false`: the model's, before sampling. */
+  readonly logprobsAfterSampling?: boolean | undefined;
+  /** `true`: yield `progress` events, while the prompt is processed and before other events. Default `false`. */
+  readonly progress?: boolean | undefined;
+  /** `true`: report the tokens of prompt and answer. Default `false`. */
+  readonly returnTokens?: boolean | undefined;
   /** Requests a reasoning trace. Default `false`: the model is told not to think. */
   readonly thinking?: boolean | undefined;
   /** `false`: text and thinking come as one event each, before `done`. Default `true`. */
@@ -75,6 +88,9 @@ export type V2Mark =
   | { readonly json: boolean }
   | { readonly logprobs: number }
   | { readonly prompt: string | readonly (string | number)[] }
+  | { readonly generationPrompt: boolean }
+  | { readonly progress: boolean }
+  | { readonly returnTokens: boolean }
   | { readonly ignoreEos: boolean }
   | { readonly thinking: boolean }
   | { readonly model: string };
@@ -100,9 +116,8 @@ export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> =
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
     request;
-  const { prompt, ignoreEos }: Partial<GenerateV2Fields> = request;
-  return [attachments, tools, toolChoice, schema, json, logprobs, thinking, model, prompt, ignoreEos].some((field) =>
-    field !== undefined
-  ) ||
+  const { prompt, ignoreEos, generationPrompt, progress, returnTokens }: Partial<GenerateV2Fields> = request;
+  const marks = [attachments, tools, toolChoice, schema, json, logprobs, thinking, model, prompt, ignoreEos];
+  return [...marks, generationPrompt, progress, returnTokens].some((field) => field !== undefined) ||
     request.messages.some(({ content }) => Array.isArray(content));
 }

@@ -13,7 +13,7 @@
  *
  * @module
  */
-export type { Capabilities } from "./capabilities.ts";
+export type { Capabilities, ModelFile } from "./capabilities.ts";
 export type { Client } from "./client.ts";
 export type { ModelTokenizer } from "./model_tokenizer.ts";
 export { connect } from "./connect.ts";
@@ -26,6 +26,7 @@ export type {
   GenerationListener,
   GenerationResult,
   GenerationTimings,
+  ProgressEvent,
   StopReason,
   TextEvent,
   ThinkingEvent,
@@ -68,6 +69,7 @@ export {
   type ToolRunResult,
 } from "./tools.ts";
 export type {
+  EmbedInput,
   EmbedOptions,
   EmbedResult,
   PromptUsage,

@@ -47,6 +47,11 @@ export const GENERATE_KEYS: Known<GenerateRequest & GenerateV2Fields> = {
   stream: true,
   grammar: true,
   prompt: true,
+  suffix: true,
+  generationPrompt: true,
+  logprobsAfterSampling: true,
+  progress: true,
+  returnTokens: true,
   ignoreEos: true,
   imageTokenBudget: true,
 };

@@ -41,6 +41,7 @@ import {
 import { Pool } from "./wire/pool.ts";
 import {
   embedCodec,
+  type EmbedInput,
   type EmbedOptions,
   type EmbedResult,
   rerankCodec,
@@ -145,7 +146,7 @@ export class PoolingClient implements Client {
     return this.#keep(run) as unknown as ToolRun<Tools>;
   }
 
-  async embed(input: string | readonly string[], options: EmbedOptions = {}): Promise<EmbedResult> {
+  async embed(input: string | readonly EmbedInput[], options: EmbedOptions = {}): Promise<EmbedResult> {
     this.#expectOpen("embed");
     checkKeys("embed", options, EMBED_KEYS);
     const context = this.#context(options);

@@ -140,9 +140,22 @@ export interface RerankResult {
 
 /** The fields of a request, each there, its value for the daemon to check. */
 type Unchecked<Request> = { readonly [Key in Exclude<keyof Required<Request>, "id">]: unknown };
+/**
+ * A text to embed, or the ids of its tokens, which are used as they are.
+ *
+ * @category Retrieval
+ *
+ * @example
+ * ```ts
+ * import type { EmbedInput } from "@inferd/client";
+ *
+ * export const inputs: readonly EmbedInput[] = ["a text", [101, 2023, 102]];
+ * ```
+ */
+export type EmbedInput = string | readonly number[];
 
 /** An embeddings request and its answer. */
-export function embedCodec(input: readonly string[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
+export function embedCodec(input: readonly EmbedInput[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
   const { model, dimensions, task } = options;
   const fields: Unchecked<EmbedRequest> = { model, input, dimensions, task };
   return oneFrame("embeddings", fields, (answer) => {

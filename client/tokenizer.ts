@@ -5,7 +5,7 @@
 import type { TokenizerRequest, TokenizerType, V2Message } from "./protocol/mod.ts";
 import type { Message, Tool, ToolChoice } from "./blocks.ts";
 import type { Codec } from "./wire/exchange.ts";
-import { type Fields, list, number, oneFrame, text, wrong } from "./wire/frames.ts";
+import { type Fields, list, number, numbers, oneFrame, text, wrong } from "./wire/frames.ts";
 import { wireContent, wireTools } from "./wire/frames_v2.ts";
 import type { RequestOptions } from "./options.ts";
 
@@ -67,6 +67,11 @@ export interface PromptRequest {
   readonly toolChoice?: ToolChoice | undefined;
   /** Requests a reasoning trace. Default `false`. */
   readonly thinking?: boolean | undefined;
+  /**
+   * `true`: the prompt opens a turn of the assistant's, also after a message of the assistant's. `false`: it ends with
+   * the last message. Default: it opens a turn, but a last message of the assistant's is continued.
+   */
+  readonly generationPrompt?: boolean | undefined;
 }
 
 /** Codec of tokenizing. */
@@ -74,9 +79,7 @@ export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<
   const { model, addSpecial, parseSpecial } = options;
   const fields = { model, text: request, add_special: addSpecial, parse_special: parseSpecial };
   return codec("tokenize", fields, (answer) => {
-    const tokens = list(answer, "tokens");
-    if (!tokens.every((token) => typeof token === "number")) throw wrong(answer, "tokens", "numbers");
-    return tokens;
+    return numbers(answer, "tokens");
   });
 }
 
@@ -109,13 +112,14 @@ export function templateCodec(request: PromptRequest, { model }: TokenizerOption
 }
 
 function conversationFields(
-  { messages, tools, toolChoice, thinking }: PromptRequest,
+  { messages, tools, toolChoice, thinking, generationPrompt }: PromptRequest,
 ): Readonly<Record<string, unknown>> {
   return {
     messages: messages.map(({ role, content }): V2Message => ({ role, content: wireContent(content) })),
     tools: wireTools(tools),
     tool_choice: toolChoice,
     thinking,
+    generation_prompt: generationPrompt,
   };
 }
 

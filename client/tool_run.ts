@@ -133,7 +133,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
       }
       if (event.type === "tool_use") {
         content.push(event);
-      } else {
+      } else if (event.type !== "progress") {
         const { type, text } = event;
         const last = content.at(-1);
         if (last?.type === type) content[content.length - 1] = { type, text: last.text + text };

@@ -1,7 +1,7 @@
 /** Tools and their functions, and the events and results of a tool loop, as callers write them. */
 import type { Message, Tool, ToolInput, ToolUse } from "./blocks.ts";
 import type { Usage } from "./generation.ts";
-import type { StopReason, TextEvent, ThinkingEvent } from "./generation_events.ts";
+import type { ProgressEvent, StopReason, TextEvent, ThinkingEvent } from "./generation_events.ts";
 import type { RequestOptions } from "./options.ts";
 import type { JsonFields, JsonSchema } from "./schema.ts";
 import type { AnySchema } from "./standard_schema.ts";
@@ -299,7 +299,8 @@ export interface ToolRunDoneEvent extends ToolRunResult {
  *
  * export function show(event: ToolRunEvent): string {
  *   if (event.type === "tool_use") return `${event.name}(${JSON.stringify(event.input)})`;
- *   return event.type === "tool_result" ? `-> ${event.text}` : event.text;
+ *   if (event.type === "tool_result") return `-> ${event.text}`;
+ *   return event.type === "progress" ? "" : event.text;
  * }
  * ```
  */
@@ -308,6 +309,7 @@ export type ToolRunEvent<Tools extends readonly Tool[] = readonly Tool[]> =
   | ThinkingEvent
   | ToolUse<Tools>
   | ToolResultEvent<Tools>
+  | ProgressEvent
   | ToolRunDoneEvent;
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ModelFileFields } from "./model_file.ts";
+
 /** What every frame of the admin stream begins with. */
 export interface AdminFrameBase {
   /** Always `"admin"`. */
@@ -130,6 +132,10 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   progress?: number;
   /** The model's own chat template cannot be evaluated. */
   template_error?: TemplateError;
+  /** Fills in text between two: `suffix` of generation v2. */
+  infill?: true;
+  /** The model's file; absent where the daemon has none. */
+  model_file?: ModelFileFields;
   /** The admission queue at the time of sending. */
   queue?: QueueStatus;
 }

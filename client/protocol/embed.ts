@@ -45,11 +45,11 @@ export interface EmbedRequest {
   id?: string;
   /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
   model?: string;
-  /** The texts; not empty, and none of them is. */
-  input: string[];
+  /** The texts, or the ids of their tokens, which are used as they are; not empty, and none of them is. */
+  input: (string | number[])[];
   /** Truncate every vector to this many dimensions. Default: the model's. */
   dimensions?: number;
-  /** What the vectors are for. */
+  /** What the vectors are for; texts only. */
   task?: EmbedTask;
 }
 

@@ -16,6 +16,7 @@ export * from "./dispatch.ts";
 export * from "./embed.ts";
 export * from "./limits.ts";
 export * from "./loopback.ts";
+export * from "./model_file.ts";
 export * from "./rerank.ts";
 export * from "./surfaces.ts";
 export * from "./tokenizer.ts";

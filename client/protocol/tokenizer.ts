@@ -52,6 +52,8 @@ export interface TokenizerRequest {
   tool_choice?: V2ToolChoice;
   /** The same: asks for a reasoning trace. Default `false`. */
   thinking?: boolean;
+  /** The same: as in a v2 request. */
+  generation_prompt?: boolean;
 }
 
 /** The one answer. */

@@ -157,6 +157,13 @@ export interface V2Request extends GenerationFields {
    * a row. Names of control tokens stand for these.
    */
   prompt?: string | (string | number)[];
+  /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
+  suffix?: string;
+  /**
+   * `true`: the prompt opens a turn of the assistant's, also after a message of the assistant's. `false`: it ends with
+   * the last message. Absent: it opens a turn, but a last message of the assistant's is continued.
+   */
+  generation_prompt?: boolean;
   /** At most 32. */
   attachments?: V2Attachment[];
   /** At most 128. */
@@ -175,6 +182,18 @@ export interface V2Request extends GenerationFields {
   stream?: boolean;
   /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
   logprobs?: number;
+  /**
+   * `true`: `logprobs` are those that sampling drew from, among the tokens that were left to choose from. Default
+   * `false`: as the model has them, before sampling.
+   */
+  logprobs_after_sampling?: boolean;
+  /**
+   * `true`: tell in `progress` frames how far the prompt is, and before each other frame how far the answer is. Default
+   * `false`. Has no effect with `stream: false`.
+   */
+  progress?: boolean;
+  /** `true`: `done` has the tokens of the prompt and of the answer. Default `false`. */
+  return_tokens?: boolean;
 }
 
 /** How likely the model found a token. */
@@ -185,7 +204,7 @@ export interface V2TokenProbability {
   token_id?: number;
   /** The bytes of its text. */
   bytes: number[];
-  /** Natural logarithm of its probability, as the model has it before sampling. */
+  /** Natural logarithm of its probability: as the model has it, or after sampling, as the request asks. */
   logprob: number;
 }
 
@@ -241,6 +260,20 @@ export interface V2Usage {
   accepted_tokens?: number;
 }
 
+/** How far a request is, where it asks for that. */
+export interface V2ProgressFrame {
+  /** The request's id. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "progress";
+  /** Those tokens of the prompt that are processed, or came from a cache. */
+  processed_tokens: number;
+  /** Token counts so far. */
+  usage: V2Usage;
+  /** How long it took so far. */
+  timings: V2Timings;
+}
+
 /** How long the parts of an answer took, in milliseconds. */
 export interface V2Timings {
   /** It waited for its turn. */
@@ -283,6 +316,8 @@ export interface V2DoneFrame {
   backend: string;
   /** A call was required and did not come before the tokens ran out. */
   tool_choice_unsatisfied?: true;
+  /** Where the request asks for them: ids of the prompt's tokens, then of the answer's without the one that ends it. */
+  tokens?: number[];
 }
 
 /**
@@ -323,4 +358,4 @@ export interface V2ErrorFrame {
  * }
  * ```
  */
-export type V2ServerFrame = V2Frame | V2DoneFrame | V2ErrorFrame;
+export type V2ServerFrame = V2Frame | V2ProgressFrame | V2DoneFrame | V2ErrorFrame;

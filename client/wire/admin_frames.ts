@@ -7,6 +7,7 @@ import type {
   RestartingEvent,
 } from "../admin_events.ts";
 import type { BackendStatus, BreakerStatus } from "../protocol/mod.ts";
+import type { ModelFile } from "../capabilities.ts";
 import { readRequest } from "./activity_frames.ts";
 import { type Fields, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
@@ -126,7 +127,24 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),
+    ...(frame.infill === undefined ? {} : { infill: flag(frame, "infill") }),
+    ...(frame.model_file === undefined ? {} : { modelFile: modelFile(record(frame, "model_file")) }),
     ...(frame.queue === undefined ? {} : { queue: readQueue(record(frame, "queue")) }),
+  };
+}
+
+function modelFile(file: Fields): ModelFile {
+  const metadata = Object.entries(record(file, "metadata")).filter((
+    entry,
+  ): entry is [string, string | number | boolean] => ["string", "number", "boolean"].includes(typeof entry[1]));
+  return {
+    sizeBytes: number(file, "size_bytes"),
+    modifiedAt: text(file, "modified_at"),
+    ...(file.sha256 === undefined ? {} : { sha256: text(file, "sha256") }),
+    ...(file.architecture === undefined ? {} : { architecture: text(file, "architecture") }),
+    parameters: number(file, "parameters"),
+    ...(file.quantisation === undefined ? {} : { quantisation: text(file, "quantisation") }),
+    metadata: Object.fromEntries(metadata),
   };
 }
 

@@ -185,6 +185,13 @@ export function list(frame: Fields, key: string): readonly unknown[] {
   return value;
 }
 
+/** A list of numbers. */
+export function numbers(frame: Fields, key: string): readonly number[] {
+  const value = list(frame, key);
+  if (!value.every((one) => typeof one === "number")) throw wrong(frame, key, "numbers");
+  return value;
+}
+
 /** The error for a field of the wrong type. */
 export function wrong(frame: Fields, key: string, expected: string): ProtocolError {
   return new ProtocolError(`The daemon sent a frame whose "${key}" is ${shown(frame[key])} and must be ${expected}`);

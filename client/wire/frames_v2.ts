@@ -10,6 +10,7 @@ import {
   isRecord,
   list,
   number,
+  numbers,
   parse,
   readFailure,
   record,
@@ -21,9 +22,11 @@ import type {
   GenerationEvent,
   GenerationResult,
   GenerationTimings,
+  ProgressEvent,
   TokenLogprob,
   TokenProbability,
 } from "../generation_events.ts";
+import type { Usage } from "../generation.ts";
 import type { GenerateV2Fields } from "../generation_v2.ts";
 
 type V2Step<Tools extends readonly Tool[]> = Step<GenerationEvent<Tools>, GenerationResult<Tools>>;
@@ -52,6 +55,10 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
       expectId(frame, this.id);
       const event = this.#event(record(frame, "block"), frame);
       return event === undefined ? undefined : { type: "event", event };
+    }
+    if (frame.type === "progress") {
+      expectId(frame, this.id);
+      return { type: "event", event: readProgress(frame) };
     }
     if (frame.type === "done") {
       expectId(frame, this.id);
@@ -88,28 +95,41 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
   }
 
   #end(frame: Fields): V2Step<Tools> {
-    const usage = record(frame, "usage");
     const result: GenerationResult<Tools> = {
       text: this.#text,
       thinking: this.#thinking,
       toolCalls: this.#toolCalls,
-      usage: {
-        promptTokens: number(usage, "input_tokens"),
-        completionTokens: number(usage, "output_tokens"),
-        ...(usage.cached_tokens === undefined ? {} : { cachedTokens: number(usage, "cached_tokens") }),
-        ...(usage.forced_tokens === undefined ? {} : { forcedTokens: number(usage, "forced_tokens") }),
-        ...(usage.prepared_tokens === undefined ? {} : { preparedTokens: number(usage, "prepared_tokens") }),
-        ...(usage.drafted_tokens === undefined ? {} : { draftedTokens: number(usage, "drafted_tokens") }),
-        ...(usage.accepted_tokens === undefined ? {} : { acceptedTokens: number(usage, "accepted_tokens") }),
-      },
+      usage: readUsage(record(frame, "usage")),
       ...(frame.timings === undefined ? {} : { timings: readTimings(record(frame, "timings")) }),
       ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs }),
       stopReason: text(frame, "stop_reason"),
       backend: text(frame, "backend"),
       toolChoiceUnsatisfied: frame.tool_choice_unsatisfied === true,
+      ...(frame.tokens === undefined ? {} : { tokens: numbers(frame, "tokens") }),
     };
     return { type: "end", event: { type: "done", ...result }, result };
   }
+}
+
+function readProgress(frame: Fields): ProgressEvent {
+  return {
+    type: "progress",
+    processedTokens: number(frame, "processed_tokens"),
+    usage: readUsage(record(frame, "usage")),
+    timings: readTimings(record(frame, "timings")),
+  };
+}
+
+function readUsage(usage: Fields): Usage {
+  return {
+    promptTokens: number(usage, "input_tokens"),
+    completionTokens: number(usage, "output_tokens"),
+    ...(usage.cached_tokens === undefined ? {} : { cachedTokens: number(usage, "cached_tokens") }),
+    ...(usage.forced_tokens === undefined ? {} : { forcedTokens: number(usage, "forced_tokens") }),
+    ...(usage.prepared_tokens === undefined ? {} : { preparedTokens: number(usage, "prepared_tokens") }),
+    ...(usage.drafted_tokens === undefined ? {} : { draftedTokens: number(usage, "drafted_tokens") }),
+    ...(usage.accepted_tokens === undefined ? {} : { acceptedTokens: number(usage, "accepted_tokens") }),
+  };
 }
 
 function readTimings(timings: Fields): GenerationTimings {
@@ -127,24 +147,24 @@ function readLogprob(frame: Fields, entry: unknown): TokenLogprob {
 
 function readProbability(frame: Fields, entry: unknown): TokenProbability {
   if (!isRecord(entry)) throw wrong(frame, "logprobs", "objects");
-  const bytes = list(entry, "bytes");
-  if (!bytes.every((byte) => typeof byte === "number")) throw wrong(entry, "bytes", "numbers");
   return {
     token: text(entry, "token"),
     ...(entry.token_id === undefined ? {} : { tokenId: number(entry, "token_id") }),
-    bytes,
+    bytes: numbers(entry, "bytes"),
     logprob: number(entry, "logprob"),
   };
 }
 
 function v2Request(request: GenerateV2Fields, id: string): V2Request {
   const { model, messages, attachments, tools, toolChoice, schema, thinking } = request;
-  const { stream, json, logprobs, prompt, grammar, ignoreEos } = request;
+  const { stream, json, logprobs, prompt, suffix, grammar, ignoreEos } = request;
   const frame: { [Key in keyof Required<V2Request>]: unknown } = {
     id,
     model,
     messages: messages.map(({ role, content }) => ({ role, content: wireContent(content) })),
     prompt,
+    suffix,
+    generation_prompt: request.generationPrompt,
     attachments: attachments?.map(wireAttachment),
     tools: wireTools(tools),
     tool_choice: toolChoice,
@@ -158,6 +178,9 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
     thinking,
     stream,
     logprobs,
+    logprobs_after_sampling: request.logprobsAfterSampling,
+    progress: request.progress,
+    return_tokens: request.returnTokens,
     ...wireSampling(request),
   };
   return frame as V2Request;

@@ -95,6 +95,7 @@ async function* streamParts(
         yield { type: `${kind}-delta`, id: String(count), delta: event.text };
         continue;
       }
+      if (event.type === "progress") continue;
       yield* close();
       if (event.type === "tool_use") {
         const { toolCallId, name, input } = event;

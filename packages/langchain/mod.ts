@@ -138,6 +138,7 @@ export class ChatInferd extends BaseChatModel<ChatInferdCallOptions, AIMessageCh
     const request = { ...this.#fields, ...requestOf(messages, options) };
     let calls = 0;
     for await (const event of this.#client.generate(request, { signal: options.signal, timeoutMs: options.timeout })) {
+      if (event.type === "progress") continue;
       const message = messageOf(event, calls);
       if (event.type === "tool_use") calls++;
       const chunk = new ChatGenerationChunk({ message, text: message.text });
@@ -147,7 +148,7 @@ export class ChatInferd extends BaseChatModel<ChatInferdCallOptions, AIMessageCh
   }
 }
 
-function messageOf(event: GenerationEvent, index: number): AIMessageChunk {
+function messageOf(event: Exclude<GenerationEvent, { type: "progress" }>, index: number): AIMessageChunk {
   switch (event.type) {
     case "text":
       return new AIMessageChunk({ content: event.text });

@@ -8,9 +8,10 @@ import {
   type BackendStatus,
   type CapabilitiesFrame,
   type LoadPhase,
+  type ModelFileFields,
   type QueueStatus,
 } from "@inferd/client/protocol";
-import type { BackendCapabilities } from "../inference/backend.ts";
+import type { BackendCapabilities, ModelFileInfo } from "../inference/backend.ts";
 import { defined } from "../inference/objects.ts";
 
 /** The capabilities of a backend that has been ready. */
@@ -197,7 +198,7 @@ export class StatusBoard {
 
   #describe(backend: string, known: Known): ReturnType<StatusBoard["capabilities"]>[number] {
     const { capabilities, state, phase, since } = known;
-    const { templateError, memoryBytes } = capabilities;
+    const { templateError, memoryBytes, infill, modelFile } = capabilities;
     const progress = progressOf(phase);
     return {
       backend,
@@ -223,10 +224,16 @@ export class StatusBoard {
         phase: phase?.phase,
         progress,
         template_error: templateError,
+        infill,
+        model_file: modelFile && fileFields(modelFile),
       }),
       queue: this.#queue(),
     };
   }
+}
+
+function fileFields({ sizeBytes, modifiedAt, metadata, ...rest }: ModelFileInfo): ModelFileFields {
+  return { size_bytes: sizeBytes, modified_at: modifiedAt.toISOString(), ...rest, metadata: { ...metadata } };
 }
 
 /** One listener, and the lines it has not read yet. */

@@ -118,10 +118,13 @@ export class MockBackend implements Backend {
     await this.#begin(signal);
     const prefix = task === undefined ? "" : `${task} `;
     return {
-      vectors: input.map((text) => vectorOf(prefix + text, own).slice(0, dimensions)).map(toUnitLength),
+      vectors: input.map((text) => vectorOf(`${prefix}${text}`, own).slice(0, dimensions)).map(toUnitLength),
       dimensions: dimensions ?? own,
       model: this.name,
-      inputTokens: input.reduce((sum, text) => sum + wordsOf(text).length, 0),
+      inputTokens: input.reduce(
+        (sum, text) => sum + (typeof text === "string" ? wordsOf(text) : text).length,
+        0,
+      ),
     };
   }
 

@@ -30,5 +30,5 @@ export async function inspect(
   const chat = await Chat.of(model, model.trainedContextTokens, loadLibrary);
   const { tools, thinking, fault, format } = chat;
   const templateError = fault === undefined ? {} : { templateError: { ...fault, format } };
-  return { ...facts, tools, thinking, ...templateError };
+  return { ...facts, tools, thinking, ...(model.infill === undefined ? {} : { infill: true }), ...templateError };
 }

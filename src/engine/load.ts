@@ -155,6 +155,7 @@ export async function load(
     purpose: "generate",
     tools: chat.tools,
     thinking: chat.thinking,
+    ...(model.infill === undefined ? {} : { infill: true }),
     ...(chat.fault === undefined ? {} : { templateError: { ...chat.fault, format: chat.format } }),
     contextTokens,
     parallel,

@@ -7,7 +7,7 @@ import { ApiError, type ErrorStatus, isUnexpected, toApiError } from "./api_erro
 import type { Bridge } from "./bridge.ts";
 import { guard, type GuardOptions } from "./guard.ts";
 import { health, metrics } from "./health.ts";
-import { completion } from "./llama_server/completion.ts";
+import { completion, infill } from "./llama_server/completion.ts";
 import { embedding } from "./llama_server/embedding.ts";
 import { llamaServerErrorBody } from "./llama_server/error.ts";
 import { refusing } from "./refused.ts";
@@ -57,13 +57,13 @@ const LLAMA_SERVER: readonly Route[] = [
   ["POST", "/completions", completion],
   ["POST", "/embedding", embedding],
   ["POST", "/embeddings", embedding],
-  ["POST", "/infill", refusing("text is not filled in here")],
+  ["POST", "/infill", infill],
   ["POST", "/slots/*", refusing("slots are not saved, restored or erased, the prefix cache is the daemon's own")],
   ["GET", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
   ["POST", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
 ];
 
-const ROUTES: readonly Route[] = [
+const OWN_ROUTES: readonly Route[] = [
   ...LLAMA_SERVER,
   ["GET", "/health", health],
   ["GET", "/metrics", metrics],
@@ -104,6 +104,11 @@ const ROUTES: readonly Route[] = [
   ["POST", "/api/show", show],
   ["GET", "/api/version", version],
 ];
+
+/** Groq's package puts its own prefix before OpenAI's paths. */
+const ROUTES: readonly Route[] = OWN_ROUTES.flatMap(([method, path, handler]) =>
+  path.startsWith("/v1/") ? [[method, path, handler], [method, `/openai${path}`, handler]] : [[method, path, handler]]
+);
 
 export function createApp(options: AppOptions): Hono {
   const { bridge } = options;

@@ -4,6 +4,7 @@
  */
 import type {
   Client,
+  EmbedInput,
   EmbedOptions,
   EmbedResult,
   GenerateV2Fields,
@@ -63,7 +64,7 @@ export class Bridge {
     try {
       for await (const event of generation) {
         if (event.type === "done") record.done(event);
-        else record.event();
+        else if (event.type !== "progress") record.event();
         yield ids.rename(event);
       }
     } catch (error) {
@@ -74,7 +75,7 @@ export class Bridge {
 
   /** @throws The errors of the client library. */
   async embed(
-    input: readonly string[],
+    input: readonly EmbedInput[],
     { api, model, ...options }: Omit<EmbedOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<EmbedResult> {
     const kind = { api, surface: "embed", model: model.name } as const;
@@ -121,10 +122,11 @@ export class Bridge {
    * @throws The errors of the client library.
    */
   async countTokens(model: ServedModel, request: GenerationJob["request"], signal: AbortSignal): Promise<number> {
-    const { messages, attachments, tools, toolChoice, thinking } = request;
+    const { messages, attachments, tools, toolChoice, thinking, generationPrompt } = request;
     if (attachments !== undefined) throw unsupported("messages", "tokens of images are not known before they are read");
     const client = await this.link.client("v2");
-    return await client.countTokens({ messages, tools, toolChoice, thinking: thinking ?? false }, {
+    const asked = { messages, tools, toolChoice, thinking: thinking ?? false, generationPrompt };
+    return await client.countTokens(asked, {
       model: model.name,
       signal,
     });

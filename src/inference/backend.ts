@@ -9,7 +9,8 @@ import {
   SERVICES,
   type TemplateError,
 } from "@inferd/client/protocol";
-import type { ModelFile } from "../models/file/model_file.ts";
+import type { ModelDescription } from "../models/file/description.ts";
+import type { ModelAbout, ModelFile } from "../models/file/model_file.ts";
 import type { BackendEvent } from "./events.ts";
 import type {
   EmbedAnswer,
@@ -42,6 +43,20 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly memoryBytes?: number;
   /** Set if the model's own chat template cannot be evaluated. */
   readonly templateError?: Readonly<TemplateError>;
+  /** Fills in text between two. */
+  readonly infill?: true;
+  /** Absent without a file. */
+  readonly modelFile?: ModelFileInfo;
+}
+
+/** About a model's file, from its header. */
+export interface ModelFileInfo extends Pick<ModelDescription, "architecture" | "parameters" | "quantisation"> {
+  /** Of all files of a split model. */
+  readonly sizeBytes: number;
+  readonly modifiedAt: Date;
+  /** Absent: not configured. */
+  readonly sha256?: string;
+  readonly metadata: ModelAbout["metadata"];
 }
 
 /** Default context size, unless configured or the model's is smaller. */

@@ -29,7 +29,7 @@ export interface TokenProbability {
   readonly token: string;
   readonly id?: number;
   readonly bytes: readonly number[];
-  /** Natural logarithm of its probability, before sampling adjustments. */
+  /** Natural logarithm of its probability: before sampling adjustments, or after them if requested. */
   readonly logprob: number;
 }
 
@@ -44,8 +44,18 @@ export interface TokenLogprob extends TokenProbability {
  */
 export type FinishReason = "end" | "stop" | "length" | "tool_use";
 
+/** How far a generation is. */
+export interface Progress {
+  /** Prompt tokens that are decoded, or were cached. */
+  readonly processedTokens: number;
+  readonly usage: Usage;
+  readonly timings: Timings;
+}
+
 /** Events of a generation: parts of the answer, then one `done`. Failures are exceptions, cancellation is by signal. */
 export type BackendEvent =
+  /** Only if requested: while the prompt is decoded, and before each part of the answer. */
+  | ({ readonly type: "progress" } & Progress)
   /** `logprobs`: tokens of this text, if requested. */
   | { readonly type: "text"; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
   | { readonly type: "thinking"; readonly text: string }
@@ -62,4 +72,6 @@ export type BackendEvent =
     readonly timings?: Timings;
     /** A call was required but did not come before the token limit. */
     readonly toolChoiceUnsatisfied?: true;
+    /** If requested: tokens of the prompt, then of the answer without the one that ends it. */
+    readonly tokens?: readonly number[];
   };

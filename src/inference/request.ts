@@ -75,6 +75,13 @@ export interface GenerationRequest {
   readonly messages: readonly ChatMessage[];
   /** In place of messages: texts, in which names of control tokens stand for these, and token ids; not empty. */
   readonly prompt?: readonly (string | number)[];
+  /** Only with a prompt: the text after the answer, which fills the middle. */
+  readonly suffix?: string;
+  /**
+   * Whether the prompt opens an assistant's turn. Absent: it does, unless the last message is the assistant's, which is
+   * continued.
+   */
+  readonly generationPrompt?: boolean;
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /**
@@ -94,6 +101,12 @@ export interface GenerationRequest {
   readonly responseSchema?: JsonObject;
   /** Report log probabilities with this many top tokens. Absent: none. */
   readonly logprobs?: number;
+  /** These are the probabilities that sampling drew from. */
+  readonly logprobsAfterSampling?: true;
+  /** Report progress events. */
+  readonly progress?: true;
+  /** Report the tokens of prompt and answer. */
+  readonly returnTokens?: true;
   readonly thinking: boolean;
 }
 
@@ -107,7 +120,8 @@ export type { EmbedTask };
 export type Pooling = "mean" | "cls" | "last" | "rank";
 
 export interface EmbedRequest {
-  readonly input: readonly string[];
+  /** Texts, or the ids of their tokens; with a task only texts. */
+  readonly input: readonly (string | readonly number[])[];
   readonly dimensions?: number;
   readonly task?: EmbedTask;
 }
@@ -151,7 +165,10 @@ export type TokenizerRequest =
   | { readonly type: "count" | "apply_template"; readonly conversation: Conversation };
 
 /** The parts of a request that make up its prompt. */
-export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
+export type Conversation = Pick<
+  GenerationRequest,
+  "messages" | "tools" | "toolChoice" | "thinking" | "generationPrompt"
+>;
 
 /**
  * Tokens for `tokenize`, text for `detokenize` and `apply_template`, each token's bytes for `detokenize` with `pieces`,

@@ -242,7 +242,8 @@ export async function drive<R>(
     }
   }
   for await (const event of answer.events) {
-    onEvent?.();
+    // Progress is no token.
+    if (event.type !== "progress") onEvent?.();
     const frame = answer.render(event);
     if (typeof frame === "object") return frame;
     const room = frame === undefined ? undefined : caller.send(frame);

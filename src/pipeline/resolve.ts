@@ -158,20 +158,34 @@ export function readNonEmptyArray(field: string, value: unknown): readonly unkno
   return value;
 }
 
+/** An array of 1 to `max` elements. */
+export function readEntries(
+  field: string,
+  value: unknown,
+  limits: { readonly of: string; readonly max: number },
+): readonly unknown[] {
+  const entries = readNonEmptyArray(field, value);
+  checkCount(field, entries, limits);
+  return entries;
+}
+
 /** An array of 1 to `max` strings, none of them empty. */
 export function readTexts(
   field: string,
   value: unknown,
   limits: { readonly of: string; readonly max: number },
 ): readonly string[] {
-  const texts = readNonEmptyArray(field, value);
-  checkCount(field, texts, limits);
-  return texts.map((text, index) => readNonEmptyString(`${field}[${index}]`, text));
+  return readEntries(field, value, limits).map((text, index) => readNonEmptyString(`${field}[${index}]`, text));
 }
 
 export function readBoolean(field: string, value: unknown): boolean {
   if (typeof value !== "boolean") refuse(field, "true or false", value);
   return value;
+}
+
+/** A boolean field that is false if absent. */
+export function readFlag(field: string, fields: Readonly<Record<string, unknown>>): boolean {
+  return fields[field] !== undefined && readBoolean(field, fields[field]);
 }
 
 function checkCount(

@@ -12,11 +12,13 @@ import {
 import { EmbedUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
 import type { EmbedAnswer, EmbedRequest } from "../inference/request.ts";
 import {
+  readEntries,
   readModel,
+  readNonEmptyArray,
+  readNonEmptyString,
   readNumber,
   readOneOf,
   readRequest,
-  readTexts,
   type ResolvedRequest,
   type WholeAnswer,
 } from "../pipeline/resolve.ts";
@@ -33,6 +35,9 @@ export const EMBED_TASKS: readonly EmbedTask[] = [
   "fact_verification",
   "code_retrieval_query",
 ];
+
+/** The vocabulary's size is the engine's to check. */
+const TOKEN: NumberLimits = { min: 0, max: 2 ** 31 - 1, whole: true };
 
 const DIMENSIONS: NumberLimits = { min: 1, whole: true };
 
@@ -71,7 +76,7 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
   const { id, fields } = readRequest(value);
   const { input, dimensions, task } = fields;
   const request: EmbedRequest = {
-    input: readTexts("input", input, { of: "strings", max: MAX_EMBED_INPUTS }),
+    input: readInput(input, task),
     ...(dimensions === undefined ? {} : { dimensions: readNumber("dimensions", dimensions, DIMENSIONS) }),
     ...(task === undefined ? {} : { task: readOneOf("task", task, EMBED_TASKS) }),
   };
@@ -95,6 +100,16 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
       };
     },
   };
+}
+
+/** Texts, or lists of token ids: these are used as they are, without what is put before a text for a task. */
+function readInput(value: unknown, task: unknown): EmbedRequest["input"] {
+  return readEntries("input", value, { of: "texts", max: MAX_EMBED_INPUTS }).map((one, index) => {
+    const field = `input[${index}]`;
+    if (!Array.isArray(one)) return readNonEmptyString(field, one);
+    if (task !== undefined) throw new InvalidRequestError(`"task" goes with texts only, "${field}" has ids of tokens`);
+    return readNonEmptyArray(field, one).map((token, at) => readNumber(`${field}[${at}]`, token, TOKEN));
+  });
 }
 
 /** The frame as a line. */

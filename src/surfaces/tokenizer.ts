@@ -15,6 +15,7 @@ import type { Conversation, TokenizerAnswer, TokenizerRequest } from "../inferen
 import {
   readArray,
   readBoolean,
+  readFlag,
   readModel,
   readNumber,
   readString,
@@ -60,7 +61,6 @@ export function readTokenizer(
 function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest {
   switch (type) {
     case "tokenize": {
-      const { add_special, parse_special } = fields;
       const text = readString("text", fields.text);
       if (text.length > MAX_TOKENIZE_LENGTH) {
         throw new InvalidRequestError(`"text" must have at most ${MAX_TOKENIZE_LENGTH} characters, got ${text.length}`);
@@ -68,8 +68,8 @@ function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknow
       return {
         type,
         text,
-        addSpecial: add_special === undefined ? false : readBoolean("add_special", add_special),
-        parseSpecial: parse_special === undefined ? false : readBoolean("parse_special", parse_special),
+        addSpecial: readFlag("add_special", fields),
+        parseSpecial: readFlag("parse_special", fields),
       };
     }
     case "detokenize":
@@ -77,7 +77,7 @@ function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknow
         type,
         tokens: readArray("tokens", fields.tokens, { of: "tokens", max: MAX_DETOKENIZE_TOKENS })
           .map((token, index) => readNumber(`tokens[${index}]`, token, TOKEN)),
-        pieces: fields.pieces === undefined ? false : readBoolean("pieces", fields.pieces),
+        pieces: readFlag("pieces", fields),
       };
     case "count":
     case "apply_template":
@@ -94,8 +94,13 @@ function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversa
     throw new AttachmentUnsupportedError(`Tokens of attachments cannot be counted, got one of kind "${kind}"`);
   }
   const { tools, toolChoice } = readTools(fields);
-  const thinking = fields.thinking === undefined ? false : readBoolean("thinking", fields.thinking);
-  return { messages, tools, toolChoice, thinking };
+  const thinking = readFlag("thinking", fields);
+  return { messages, tools, toolChoice, thinking, ...readGenerationPrompt(fields.generation_prompt) };
+}
+
+/** Whether the prompt of a conversation opens an assistant's turn. */
+export function readGenerationPrompt(value: unknown): Pick<Conversation, "generationPrompt"> {
+  return value === undefined ? {} : { generationPrompt: readBoolean("generation_prompt", value) };
 }
 
 /** Like in v1, a string stands for one block of text. */

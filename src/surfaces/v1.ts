@@ -97,6 +97,7 @@ class Rendering {
         return undefined;
       case "thinking":
       case "tool_use":
+      case "progress":
         // Thinking is not part of a v1 answer, and there are no tools.
         return undefined;
       case "done":

@@ -10,20 +10,32 @@ import {
   type V2Frame,
   type V2Logprob,
   type V2MediaKind,
+  type V2ProgressFrame,
   type V2StopReason,
   type V2Timings,
   type V2TokenProbability,
+  type V2Usage,
 } from "@inferd/client/protocol";
 import type { Backend } from "../inference/backend.ts";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
-import type { BackendEvent, FinishReason, Timings, TokenLogprob, TokenProbability } from "../inference/events.ts";
+import type {
+  BackendEvent,
+  FinishReason,
+  Progress,
+  Timings,
+  TokenLogprob,
+  TokenProbability,
+  Usage,
+} from "../inference/events.ts";
 import type { GenerationRequest, ToolUse } from "../inference/request.ts";
 import {
   readBoolean,
+  readFlag,
   readModel,
   readNonEmptyArray,
   readNumber,
   readRequest,
+  readString,
   refuse,
   type ResolvedRequest,
   type StreamedAnswer,
@@ -33,7 +45,7 @@ import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
 import { readGrammar, readSampling } from "./generation.ts";
 import type { Surface } from "./surface.ts";
-import { readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
+import { readGenerationPrompt, readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
 import { defined } from "../inference/objects.ts";
 
@@ -70,10 +82,13 @@ export const v2Surface: Surface = {
     const request: GenerationRequest = {
       ...readPrompt(fields, attachments),
       ...readTools(fields),
-      thinking: fields.thinking === undefined ? false : readBoolean("thinking", fields.thinking),
+      thinking: readFlag("thinking", fields),
       ...(fields.grammar === undefined ? {} : { grammar: readGrammar(fields.grammar) }),
-      ...(fields.ignore_eos !== undefined && readBoolean("ignore_eos", fields.ignore_eos) ? { ignoreEos: true } : {}),
+      ...(readFlag("ignore_eos", fields) ? { ignoreEos: true } : {}),
       ...(fields.logprobs === undefined ? {} : { logprobs: readNumber("logprobs", fields.logprobs, LOGPROBS) }),
+      ...(readFlag("logprobs_after_sampling", fields) ? { logprobsAfterSampling: true } : {}),
+      ...(readFlag("progress", fields) && stream ? { progress: true } : {}),
+      ...(readFlag("return_tokens", fields) ? { returnTokens: true } : {}),
       ...readSampling(fields),
     };
     attachments.checkAllUsed();
@@ -93,10 +108,14 @@ export const v2Surface: Surface = {
 
 /** Read the conversation, or the prompt in its place. */
 function readPrompt(
-  { messages, prompt }: Readonly<Record<string, unknown>>,
+  { messages, prompt, suffix, generation_prompt }: Readonly<Record<string, unknown>>,
   attachments: Attachments,
-): Pick<GenerationRequest, "messages" | "prompt"> {
-  if (prompt === undefined) return { messages: readConversation(messages, attachments) };
+): Pick<GenerationRequest, "messages" | "prompt" | "suffix" | "generationPrompt"> {
+  if (prompt === undefined) {
+    if (suffix !== undefined) throw new InvalidRequestError('"suffix" goes with "prompt" only');
+    return { messages: readConversation(messages, attachments), ...readGenerationPrompt(generation_prompt) };
+  }
+  if (generation_prompt !== undefined) throw new InvalidRequestError('"generation_prompt" goes without "prompt"');
   if (messages !== undefined && !(Array.isArray(messages) && messages.length === 0)) {
     throw new InvalidRequestError('"prompt" goes without "messages"');
   }
@@ -105,18 +124,24 @@ function readPrompt(
       ? part
       : refuse(`prompt[${index}]`, "a text or the id of a token", part)
   );
-  if (parts.every((part) => part === "")) throw new InvalidRequestError('"prompt" must not be empty');
-  return { messages: [], prompt: parts };
+  if (suffix === undefined && parts.every((part) => part === "")) {
+    throw new InvalidRequestError('"prompt" must not be empty');
+  }
+  return { messages: [], prompt: parts, ...(suffix === undefined ? {} : { suffix: readString("suffix", suffix) }) };
 }
 
 /** Refuse fields that exclude each other. */
-function checkTogether({ prompt, grammar, ignoreEos, tools, responseSchema, thinking }: GenerationRequest): void {
+function checkTogether(request: GenerationRequest): void {
+  const { prompt, grammar, ignoreEos, tools, responseSchema, thinking, logprobs, logprobsAfterSampling } = request;
   const form = tools.length > 0 ? "tools" : responseSchema !== undefined ? "response_format" : undefined;
   const shaped = form ?? (thinking ? "thinking" : undefined);
   const refuse = (field: string, other: string | undefined): void => {
     if (other !== undefined) throw new InvalidRequestError(`"${field}" cannot go together with "${other}"`);
   };
   if (prompt !== undefined) refuse("prompt", tools.length > 0 ? "tools" : thinking ? "thinking" : undefined);
+  if (logprobsAfterSampling && logprobs === undefined) {
+    throw new InvalidRequestError('"logprobs_after_sampling" goes with "logprobs" only');
+  }
   if (grammar !== undefined) refuse("grammar", shaped);
   if (ignoreEos) refuse("ignore_eos", grammar !== undefined ? "grammar" : form);
 }
@@ -147,6 +172,7 @@ function rendering(answered: Answered): StreamedAnswer["render"] {
   const textHead = `${head}"text","delta":`;
   const thinkingHead = `${head}"thinking","delta":`;
   return (event) => {
+    if (event.type === "progress") return progressFrame(id, event);
     clock.tick();
     switch (event.type) {
       case "text":
@@ -171,6 +197,7 @@ function renderingAtOnce(answered: Answered): StreamedAnswer["render"] {
   let logprobs: TokenLogprob[] | undefined;
   let calls = "";
   return (event) => {
+    if (event.type === "progress") return undefined;
     clock.tick();
     switch (event.type) {
       case "text":
@@ -196,6 +223,17 @@ function renderingAtOnce(answered: Answered): StreamedAnswer["render"] {
       }
     }
   };
+}
+
+function progressFrame(id: string, { processedTokens, usage, timings }: Progress): string {
+  const frame: V2ProgressFrame = {
+    id,
+    type: "progress",
+    processed_tokens: processedTokens,
+    usage: toUsage(usage),
+    timings: toTimings(timings),
+  };
+  return `${JSON.stringify(frame)}\n`;
 }
 
 function toolUseFrame(id: string, { toolCallId, name, input }: ToolUse): string {
@@ -251,12 +289,22 @@ class Clock {
     const firstAt = this.#firstAt ?? now;
     const { queueMs, promptMs, generationMs } = told ??
       { queueMs: 0, promptMs: firstAt - this.#start, generationMs: now - firstAt };
-    return {
-      queue_ms: rounded(this.#queuedMs + queueMs),
-      prompt_ms: rounded(promptMs),
-      generation_ms: rounded(generationMs),
-    };
+    return toTimings({ queueMs: this.#queuedMs + queueMs, promptMs, generationMs });
   }
+}
+
+function toTimings({ queueMs, promptMs, generationMs }: Timings): V2Timings {
+  return { queue_ms: rounded(queueMs), prompt_ms: rounded(promptMs), generation_ms: rounded(generationMs) };
+}
+
+function toUsage(usage: Usage): V2Usage {
+  return {
+    input_tokens: usage.promptTokens,
+    output_tokens: usage.completionTokens,
+    cached_tokens: usage.cachedTokens,
+    ...defined({ forced_tokens: usage.forcedTokens, prepared_tokens: usage.preparedTokens }),
+    ...defined({ drafted_tokens: usage.draftedTokens, accepted_tokens: usage.acceptedTokens }),
+  };
 }
 
 /** Rounded to microseconds. */
@@ -265,23 +313,18 @@ function rounded(ms: number): number {
 }
 
 function terminal(
-  { reason, usage, timings, toolChoiceUnsatisfied }: Extract<BackendEvent, { type: "done" }>,
+  { reason, usage, timings, toolChoiceUnsatisfied, tokens }: Extract<BackendEvent, { type: "done" }>,
   { id, backend, clock }: Answered,
 ): Terminal<string> {
   const done: V2DoneFrame = {
     id,
     type: "done",
-    usage: {
-      input_tokens: usage.promptTokens,
-      output_tokens: usage.completionTokens,
-      cached_tokens: usage.cachedTokens,
-      ...defined({ forced_tokens: usage.forcedTokens, prepared_tokens: usage.preparedTokens }),
-      ...defined({ drafted_tokens: usage.draftedTokens, accepted_tokens: usage.acceptedTokens }),
-    },
+    usage: toUsage(usage),
     stop_reason: STOP_REASONS[reason],
     backend: backend.name,
     timings: clock.timings(timings),
     ...(toolChoiceUnsatisfied ? { tool_choice_unsatisfied: true } : {}),
+    ...(tokens === undefined ? {} : { tokens: [...tokens] }),
   };
   return { frame: `${JSON.stringify(done)}\n`, stopReason: done.stop_reason, usage };
 }

@@ -347,7 +347,7 @@ for (
 
 Deno.test("frames and blocks of unknown types are passed over", async () => {
   const { script } = answeringV2((id) => [
-    { id, type: "progress" },
+    { id, type: "news" },
     { id, type: "frame", block: { type: "citation", url: "x" } },
     textPart(id, "a"),
     doneV2(id),

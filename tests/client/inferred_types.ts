@@ -194,7 +194,7 @@ export function surfaces(client: Client, some: {
 
 export async function events(client: Client, tools: readonly Tool[]): Promise<void> {
   for await (const event of client.generate("hi")) {
-    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "done">>();
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "progress" | "done">>();
   }
 
   const generation = client.generate({
@@ -206,7 +206,7 @@ export async function events(client: Client, tools: readonly Tool[]): Promise<vo
     ],
   });
   for await (const event of generation) {
-    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "done">>();
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "progress" | "done">>();
     if (event.type === "tool_use") {
       holds<Same<typeof event.name, "weather" | "add" | "free">>();
       if (event.name === "weather") holds<Same<typeof event.input, { place: string }>>();
@@ -300,7 +300,7 @@ export async function runs(client: Client, tools: readonly Tool[]): Promise<void
     },
   });
   for await (const event of run) {
-    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "tool_result" | "done">>();
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "tool_result" | "progress" | "done">>();
     if (event.type === "tool_use") {
       holds<Same<typeof event.name, "weather" | "add">>();
       if (event.name === "weather") holds<Same<typeof event.input, { place: string }>>();

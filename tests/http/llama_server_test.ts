@@ -336,14 +336,13 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
       [{ prompt: "" }, "prompt"],
       [{ prompt: [1, [2]] }, "prompt"],
       [{ prompt: { prompt_string: "a", multimodal_data: [] } }, "prompt"],
-      [{ timings_per_token: true }, "timings_per_token"],
     ] as const
   ) assertEquals(await refused(more), [400, param]);
   assertEquals(
     (await bridge.post("/completion", { prompt: "a", mirostat: 0, typical_p: 1, dry_base: 1.75 })).status,
     200,
   );
-  for (const path of ["/infill", "/slots/0?action=save", "/lora-adapters"]) {
+  for (const path of ["/slots/0?action=save", "/lora-adapters"]) {
     const { status, json } = await bridge.post(path, {});
     const { code, type } = json.error as { code: number; type: string };
     assertEquals([status, code, type], [501, 501, "not_supported_error"], path);

@@ -60,7 +60,7 @@ Deno.test("ollama: generate answers a prompt, and what cannot be honoured is ref
   const raw = { model: "mock", prompt: "x", raw: true };
   assertEquals((await sdk(bridge).generate(raw)).prompt_eval_count, 1);
   await assertRejects(() => sdk(bridge).generate({ ...raw, system: "Be brief." }), Error, '"raw"');
-  await assertRejects(() => sdk(bridge).generate({ ...raw, images: ["iVBORw0KGgo="] }), Error, "raw prompt");
+  await assertRejects(() => sdk(bridge).generate({ ...raw, images: ["iVBORw0KGgo="] }), Error, '"raw"');
   await assertRejects(() => sdk(bridge).generate({ model: "other", prompt: "x" }), Error, '"other" does not exist');
   const loaded = await sdk(bridge).generate({ model: "mock", prompt: "" });
   assertEquals([loaded.done, loaded.done_reason], [true, "load"]);

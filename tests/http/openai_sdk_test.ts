@@ -240,7 +240,7 @@ Deno.test("openai: embeddings come as floats and as base64, cut to dimensions", 
   );
   const short = await client.embeddings.create({ ...request, dimensions: 3, encoding_format: "float" });
   assertEquals(short.data.map(({ embedding }) => embedding.length), [3, 3]);
-  await assertRejects(() => client.embeddings.create({ model: "mock", input: [1, 2] }), OpenAI.BadRequestError);
+  await assertRejects(() => client.embeddings.create({ model: "mock", input: [] }), OpenAI.BadRequestError);
 });
 
 Deno.test("openai: leaving a stream cancels the request in the daemon", async () => {

@@ -17,6 +17,7 @@ import type {
 import type { Accelerator } from "../../src/config/options.ts";
 import type { EngineCommand } from "../../src/engine/ipc/command.ts";
 import { everyTurn, nextTurn, stayAlive } from "./waiting.ts";
+import type { EmbedRequest } from "../../src/inference/request.ts";
 
 /** What a request makes the engine do. */
 export interface FakeScript {
@@ -178,7 +179,7 @@ class FakeEngine {
   }
 
   /** The first text says what happens: vectors of ones (long ones if `wide`), an error, nothing ever, or the end. */
-  #embed(id: number, input: readonly string[]): void {
+  #embed(id: number, input: EmbedRequest["input"]): void {
     switch (input[0]) {
       case "hang":
         break;

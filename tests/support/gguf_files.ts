@@ -9,7 +9,7 @@ import {
   tensorBytes,
   type TensorHead,
 } from "../../bench/gguf.ts";
-import { readGgufHead } from "../../src/models/file/gguf.ts";
+import { type GgufTensor, readGgufHead } from "../../src/models/file/gguf.ts";
 import type { ByteSource } from "../../src/models/file/gguf_cursor.ts";
 
 /** Bytes in memory as a source. */
@@ -51,22 +51,40 @@ export function modelBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
 export async function splitModel(model: Uint8Array, count: number): Promise<Uint8Array<ArrayBuffer>[]> {
   const { tensors, dataOffset } = await readGgufHead(bytesSource(model));
   const metadata = readMetadata(model);
-  const names = Object.keys(TENSOR_TYPE) as (keyof typeof TENSOR_TYPE)[];
   const each = Math.ceil(tensors.length / count);
   return Array.from({ length: count }, (_, index) => {
     const keys: GgufMetadata = new Map(index === 0 ? metadata : []);
     keys.set("split.no", { type: "uint16", value: index });
     keys.set("split.count", { type: "uint16", value: count });
     keys.set("split.tensors.count", { type: "int32", value: tensors.length });
-    const own = tensors.slice(index * each, (index + 1) * each);
-    const heads = own.map(({ name, dimensions, type }): TensorHead => {
-      const found = names.find((name) => TENSOR_TYPE[name] === type);
-      if (found === undefined) throw new TypeError(`Tensor type ${type} cannot be written`);
-      return { name, dimensions, type: found };
-    });
-    const parts = own.map(({ offset, bytes }) => model.subarray(dataOffset + offset, dataOffset + offset + bytes));
-    return concatenate([fileHead(keys, heads), ...parts.flatMap((part, at) => [part, padded(heads[at])])]);
+    return fileOf(model, { keys, dataOffset, tensors: tensors.slice(index * each, (index + 1) * each) });
   });
+}
+
+/**
+ * A model with further or other metadata.
+ *
+ * @param model The file; its tensors are of types that `bench/gguf.ts` writes.
+ * @param more The metadata to set.
+ */
+export async function withMetadata(model: Uint8Array, more: GgufMetadata): Promise<Uint8Array<ArrayBuffer>> {
+  const { tensors, dataOffset } = await readGgufHead(bytesSource(model));
+  return fileOf(model, { keys: new Map([...readMetadata(model), ...more]), dataOffset, tensors });
+}
+
+function fileOf(model: Uint8Array, { keys, dataOffset, tensors }: {
+  readonly keys: GgufMetadata;
+  readonly dataOffset: number;
+  readonly tensors: readonly GgufTensor[];
+}): Uint8Array<ArrayBuffer> {
+  const names = Object.keys(TENSOR_TYPE) as (keyof typeof TENSOR_TYPE)[];
+  const heads = tensors.map(({ name, dimensions, type }): TensorHead => {
+    const found = names.find((name) => TENSOR_TYPE[name] === type);
+    if (found === undefined) throw new TypeError(`Tensor type ${type} cannot be written`);
+    return { name, dimensions, type: found };
+  });
+  const parts = tensors.map(({ offset, bytes }) => model.subarray(dataOffset + offset, dataOffset + offset + bytes));
+  return concatenate([fileHead(keys, heads), ...parts.flatMap((part, at) => [part, padded(heads[at])])]);
 }
 
 function padded(head: TensorHead | undefined): Uint8Array {

@@ -1,5 +1,10 @@
 /** Capabilities of a backend as its engine reports them, from a loaded model or from the file header alone. */
-import { type BackendCapabilities, DEFAULT_CONTEXT_TOKENS, ONLY_TEXT } from "../../inference/backend.ts";
+import {
+  type BackendCapabilities,
+  DEFAULT_CONTEXT_TOKENS,
+  type ModelFileInfo,
+  ONLY_TEXT,
+} from "../../inference/backend.ts";
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import type { LlamaConfig } from "./options.ts";
@@ -14,9 +19,10 @@ const SERVICES = {
 
 export function readyCapabilities(
   ready: Extract<FromEngine, { type: "ready" }>,
-  { modelName, draft }: LlamaConfig,
+  { modelName, draft, modelSha256 }: LlamaConfig,
+  files: readonly ModelFile[],
 ): BackendCapabilities {
-  const { templateError } = ready;
+  const { templateError, infill } = ready;
   return {
     ...SERVICES[ready.purpose],
     tools: ready.tools,
@@ -28,7 +34,7 @@ export function readyCapabilities(
     contextTokens: ready.contextTokens,
     parallel: ready.parallel,
     memoryBytes: ready.residentBytes,
-    ...(templateError === undefined ? {} : { templateError }),
+    ...defined({ templateError, infill, modelFile: modelFileOf(files, modelSha256) }),
   };
 }
 
@@ -51,9 +57,10 @@ export function inspectMessage(
 /** Capabilities of a model that is loaded later. */
 export function inspectedCapabilities(
   found: Extract<FromEngine, { type: "inspected" }>,
-  { modelName, draft, parallel, contextTokens }: LlamaConfig,
+  { modelName, draft, parallel, contextTokens, modelSha256 }: LlamaConfig,
+  files: readonly ModelFile[],
 ): BackendCapabilities {
-  const { tools, thinking, templateError, trainedContextTokens: trained, purpose } = found;
+  const { tools, thinking, templateError, infill, trainedContextTokens: trained, purpose } = found;
   const usual = purpose === "generate" ? Math.min(trained, DEFAULT_CONTEXT_TOKENS) : trained;
   return {
     ...SERVICES[purpose],
@@ -65,6 +72,19 @@ export function inspectedCapabilities(
     ...(draft === undefined ? {} : { draft: draft.modelName }),
     contextTokens: contextTokens ?? usual,
     parallel,
-    ...(templateError === undefined ? {} : { templateError }),
+    ...defined({ templateError, infill, modelFile: modelFileOf(files, modelSha256) }),
+  };
+}
+
+function modelFileOf(files: readonly ModelFile[], sha256: string | undefined): ModelFileInfo | undefined {
+  const [first] = files;
+  if (first?.about === undefined) return undefined;
+  const { description: { architecture, parameters, quantisation }, metadata } = first.about;
+  return {
+    sizeBytes: files.reduce((sum, { identity }) => sum + identity.size, 0),
+    modifiedAt: new Date(first.identity.mtimeMs),
+    parameters,
+    metadata,
+    ...defined({ sha256, architecture, quantisation }),
   };
 }

@@ -2,7 +2,7 @@
  * The generations in progress on an engine: each has an event queue, is paused while its reader is slow and cancelled
  * when its reader leaves. The engine's lifecycle belongs to `llama.ts`.
  */
-import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
+import type { Counts, EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
 import { callId, countCalls } from "../../inference/call_ids.ts";
 import {
   AttachmentUnsupportedError,
@@ -10,7 +10,7 @@ import {
   InvalidRequestError,
   ToolCallMalformedError,
 } from "../../inference/errors.ts";
-import type { BackendEvent } from "../../inference/events.ts";
+import type { BackendEvent, Progress } from "../../inference/events.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
 import { defined } from "../../inference/objects.ts";
@@ -132,7 +132,9 @@ export class Generations {
       const { t: text, lp: logprobs } = event;
       running.queue.push({ type: "text", text, ...(logprobs === undefined ? {} : { logprobs }) });
     } else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
-    else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
+    else if ("processed" in event) {
+      running.queue.push({ type: "progress", processedTokens: event.processed, ...countsOf(event) });
+    } else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
     else if ("call" in event) {
       const toolCallId = callId(++running.calls);
       running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
@@ -151,19 +153,12 @@ export class Generations {
       queue.fail(toError(event));
       return;
     }
-    const [queueMs, promptMs, generationMs] = event.ms;
     queue.push({
       type: "done",
       reason: event.done,
-      usage: {
-        promptTokens: event.prompt,
-        completionTokens: event.completion,
-        cachedTokens: event.cached,
-        ...defined({ forcedTokens: event.forced, preparedTokens: event.prepared, draftedTokens: event.drafted }),
-        ...defined({ acceptedTokens: event.accepted }),
-      },
-      timings: { queueMs, promptMs, generationMs },
+      ...countsOf(event),
       ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
+      ...(event.tokens === undefined ? {} : { tokens: event.tokens }),
     });
     queue.end();
   }
@@ -180,6 +175,20 @@ export class Generations {
     if (this.#running.size === 0) this.#options.onBusy(false);
     return running;
   }
+}
+
+function countsOf(event: Counts): Pick<Progress, "usage" | "timings"> {
+  const [queueMs, promptMs, generationMs] = event.ms;
+  return {
+    usage: {
+      promptTokens: event.prompt,
+      completionTokens: event.completion,
+      cachedTokens: event.cached,
+      ...defined({ forcedTokens: event.forced, preparedTokens: event.prepared, draftedTokens: event.drafted }),
+      ...defined({ acceptedTokens: event.accepted }),
+    },
+    timings: { queueMs, promptMs, generationMs },
+  };
 }
 
 export function toError({ error, message, size }: Extract<EngineEvent, { error: unknown }>): Error {

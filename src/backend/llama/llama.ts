@@ -158,7 +158,7 @@ export class LlamaBackend implements Backend {
       const found = await Promise.race([engine.inspected.promise, engine.process.exited]);
       either.throwIfAborted();
       if (!("type" in found)) throw deathError(this.name, engine, found);
-      return inspectedCapabilities(found, this.#config);
+      return inspectedCapabilities(found, this.#config, files);
     } finally {
       engine.process.kill("It has answered");
       await engine.process.exited;
@@ -311,7 +311,7 @@ export class LlamaBackend implements Backend {
   ): void {
     const { templateError } = ready;
     this.#longestPiece = ready.longestPiece;
-    this.#capabilities = readyCapabilities(ready, this.#config);
+    this.#capabilities = readyCapabilities(ready, this.#config, files);
     this.#engine = engine;
     this.#state = "ready";
     if (templateError !== undefined) this.#log("warn", "chat_template_unusable", { ...templateError });

@@ -52,6 +52,7 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
   if (request.grammar !== undefined) {
     throw new InvalidRequestError('"grammar" cannot be followed by a remote backend; "response_format" of v2 can');
   }
+  refuseUnknown(request);
   const { sampling, tools, toolChoice, responseSchema, thinking } = request;
   const names = new RemoteNames(request);
   return {
@@ -83,6 +84,19 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
     ...(request.ignoreEos ? { ignore_eos: true } : {}),
     chat_template_kwargs: { enable_thinking: thinking },
   };
+}
+
+/** What only an engine of the daemon's own can do. */
+function refuseUnknown(request: GenerationRequest): void {
+  const asked = {
+    suffix: request.suffix,
+    generation_prompt: request.generationPrompt,
+    logprobs_after_sampling: request.logprobsAfterSampling,
+    progress: request.progress,
+  };
+  for (const [field, value] of Object.entries(asked)) {
+    if (value !== undefined) throw new InvalidRequestError(`"${field}" cannot be asked of a remote backend`);
+  }
 }
 
 /** A prompt becomes one user message. */

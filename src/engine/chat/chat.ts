@@ -14,7 +14,7 @@ import { guardedTokens } from "./render/guarded.ts";
 import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./render/messages.ts";
 import { type PromptSize, tooLongMessage } from "../../inference/prompt_size.ts";
-import { promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
+import { infillTokens, promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
 import { commonPrefix, type Prober } from "./probe/prober.ts";
@@ -146,14 +146,24 @@ export class Chat {
   /**
    * Prompt that the model continues as it is, with plain text.
    *
-   * @throws {PromptError} If it leaves no room for an answer.
+   * @param suffix The text after the answer; absent: the answer is open.
+   * @throws {PromptError} If it leaves no room for an answer, or the model cannot fill in text.
    */
-  *verbatim(parts: readonly (string | number)[]): Work<Prompt> {
-    const texts = parts.filter((part) => typeof part === "string" && part !== "") as string[];
+  *verbatim(parts: readonly (string | number)[], suffix?: string): Work<Prompt> {
+    const texts = [...parts, suffix ?? ""].filter((part) => typeof part === "string" && part !== "") as string[];
     yield* this.#refuseHopeless(texts.map((content) => ({ role: "user", content })), []);
-    const tokens = yield* verbatimTokens(parts, { model: this.#model, guarded: this.#guarded });
+    const options = { model: this.#model, guarded: this.#guarded };
+    const tokens = suffix === undefined ? yield* verbatimTokens(parts, options) : yield* this.#between(parts, suffix);
     if (tokens.length >= this.#contextTokens) throw this.#tooLong(tokens.length);
     return { tokens, start: "text", controls: this.#controls, endTokens: this.#ends.endTokens, endTexts: [] };
+  }
+
+  *#between(parts: readonly (string | number)[], suffix: string): Work<Int32Array> {
+    const { infill } = this.#model;
+    if (infill === undefined) {
+      throw new PromptError('"suffix" needs a model with tokens to fill in text, this one has none');
+    }
+    return yield* infillTokens([parts, [suffix]], { model: this.#model, infill });
   }
 
   /**
@@ -245,22 +255,23 @@ export class Chat {
       const { message, line } = this.fault ?? { message: "there is none", line: 0 };
       throw new PromptError(`This model's chat template cannot be evaluated (line ${line}): ${message}`);
     }
-    const { messages, thinking } = conversation;
+    const { messages, thinking, generationPrompt } = conversation;
     const names = this.names(conversation);
     const rename = (name: string): string => names.get(name) ?? name;
     const { switches } = this.#traits;
     const mood = thinking ? switches.on : switches.off;
     const turns = inMood(turnsOf(messages, rename), mood);
     const last = turns.at(-1);
-    const begun = last?.role === "assistant" ? this.#begunIn(last) : undefined;
-    const isEmpty = last?.role === "assistant" && begun === undefined && last.calls === undefined;
+    const isContinued = last?.role === "assistant" && generationPrompt === undefined;
+    const begun = isContinued ? this.#begunIn(last) : undefined;
+    const isEmpty = isContinued && begun === undefined && last.calls === undefined;
     const asked = isEmpty ? turns.slice(0, -1) : turns;
     try {
       const rendered = yield* renderJoined(renderer, {
         turns: asked,
         tools,
         form: this.#form,
-        prompt: begun === undefined,
+        prompt: generationPrompt ?? begun === undefined,
         variables: mood.variables,
         rename,
       });

@@ -25,7 +25,8 @@ export type ChatModel =
     | "isControl"
     | "endsAnswer"
     | "specialTokens"
-  >;
+  >
+  & Partial<Pick<Model, "infill">>;
 
 /** Why a model's own template is not used. */
 export interface TemplateFault {

@@ -7,7 +7,7 @@ import type { EngineEvent, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { type RerankModel, RerankPrompt } from "./rerank_prompt.ts";
 
-export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole">;
+export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole" | "vocabularySize">;
 
 /** Longer texts are tokenized in chunks of this size first, so that a text that cannot fit is rejected early. */
 const MEASURE_CHARACTERS = 16_384;
@@ -53,7 +53,9 @@ export class EncodeJobs {
       id,
       count: input.length,
       tokenize: (index): Int32Array => {
-        const text = prefix + (input[index] as string);
+        const given = input[index] as EmbedRequest["input"][number];
+        if (typeof given !== "string") return this.#known(given, `input[${index}]`);
+        const text = prefix + given;
         const measure = (): Int32Array => this.#model.tokenizeWhole(text);
         return this.#checked(measure, { name: `input[${index}]`, text });
       },
@@ -97,6 +99,15 @@ export class EncodeJobs {
     };
   }
 
+  /** Ids of tokens are used as they are. */
+  #known(tokens: readonly number[], name: string): Int32Array {
+    if (tokens.length > this.#encoder.textTokens) throw this.#tooLong({ name }, `${tokens.length}`);
+    const { vocabularySize } = this.#model;
+    const unknown = tokens.find((token) => token >= vocabularySize);
+    if (unknown === undefined) return Int32Array.from(tokens);
+    throw new TextError(`"${name}" must have ids of tokens from 0 to ${vocabularySize - 1}, got ${unknown}`);
+  }
+
   #checked(tokenize: () => Int32Array, text: NamedText): Int32Array {
     this.#refuseHopeless(text);
     const tokens = tokenize();
@@ -116,7 +127,7 @@ export class EncodeJobs {
     }
   }
 
-  #tooLong({ name, together }: NamedText, tokens: string): TextError {
+  #tooLong({ name, together }: Omit<NamedText, "text">, tokens: string): TextError {
     const { textTokens } = this.#encoder;
     return new TextTooLongError(
       together

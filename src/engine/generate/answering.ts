@@ -98,14 +98,18 @@ export class Answering {
 
   #take(slot: Slot<Running>, token: number, logits: Float32Array): void {
     const running = slot.job as Running;
-    const { answer, logprobs } = running.job;
+    const { answer, logprobs, logprobsAfterSampling } = running.job;
     if (token === NO_TOKEN) throw new GrammarError("The grammar allows no further token and no end");
     running.firstAt ??= this.#options.now();
     if (answer.ends(token)) {
       this.#finish(slot, false);
       return;
     }
-    const odds = logprobs === undefined ? undefined : oddsOf(logits, token, logprobs);
+    const odds = logprobs === undefined
+      ? undefined
+      : logprobsAfterSampling
+      ? running.sampler.odds(token, logprobs)
+      : oddsOf(logits, token, logprobs);
     if (this.#accept(slot, token, odds)) this.#forward(slot, running);
   }
 
@@ -140,10 +144,16 @@ export class Answering {
     running.push(token);
     const events: EngineEvent[] = [];
     const isOver = running.job.answer.accept(token, events, odds);
-    this.#options.tell(events);
+    this.#tell(running, events);
     if (!isOver && !running.isFull) return true;
     this.#finish(slot, !isOver);
     return false;
+  }
+
+  /** Report parts of the answer, after how far it is if that is requested. */
+  #tell(running: Running, events: readonly EngineEvent[]): void {
+    if (running.job.progress && events.length > 0) this.#options.tell([running.progress(this.#options.now())]);
+    this.#options.tell(events);
   }
 
   #finish(slot: Slot<Running>, cut: boolean): void {
@@ -151,8 +161,10 @@ export class Answering {
     const { job } = running;
     const events: EngineEvent[] = [];
     const end = job.answer.finish(cut, events);
-    if (end !== undefined) events.push({ id: job.id, ...end, ...running.counts(this.#options.now()) });
-    this.#options.tell(events);
+    this.#tell(running, events);
+    if (end !== undefined) {
+      this.#options.tell([{ id: job.id, ...end, ...running.counts(this.#options.now()), ...running.tokens }]);
+    }
     this.#options.release(slot);
     if (end !== undefined) this.#options.ended(slot, job);
   }

@@ -4,6 +4,7 @@
  * other streams continue.
  */
 import type { GenerationRequest, Sampling, TokenBias } from "../../inference/request.ts";
+import { defined } from "../../inference/objects.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
 import { type AnswerOptions, type Binding, ModelAnswer } from "../answer/answer.ts";
 import { ForcedTokens } from "./ahead/forced_tokens.ts";
@@ -73,11 +74,11 @@ export class Answers {
    * @throws {GrammarError} If the grammar or a schema cannot be used.
    */
   *job(id: number, request: GenerationRequest): Work<Job> {
-    const { maxTokens, logprobs } = request;
+    const { maxTokens, logprobs, suffix, logprobsAfterSampling, progress, returnTokens } = request;
     const prompt =
       yield* (request.prompt === undefined
         ? this.#chat.prompt(request)
-        : this.#chat.verbatim(this.#known(request.prompt)));
+        : this.#chat.verbatim(this.#known(request.prompt), suffix));
     const answer =
       yield* (request.grammar === undefined
         ? this.#answer(id, request, prompt)
@@ -87,8 +88,8 @@ export class Answers {
       prompt: prompt.tokens,
       sampling: request.ignoreEos ? this.#endless(request.sampling, prompt) : request.sampling,
       maxTokens,
-      ...(logprobs === undefined ? {} : { logprobs }),
-      ...(this.#nextTurn && request.prompt === undefined
+      ...defined({ logprobs, logprobsAfterSampling, progress, returnTokens }),
+      ...(this.#nextTurn && request.prompt === undefined && request.generationPrompt !== false
         ? { nextTurn: (said) => nextTurn(this.#chat, request, said) }
         : {}),
       answer,

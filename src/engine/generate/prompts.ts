@@ -29,6 +29,8 @@ export interface PromptsOptions {
   readonly batch: StepBatch;
   /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
+  /** Called before the first step of a prompt whose progress is reported. */
+  readonly onBegin: (slot: Slot<Running>) => void;
 }
 
 export class Prompts {
@@ -98,6 +100,11 @@ export class Prompts {
     for (const slot of this.#starting) {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
+      if (running.job.progress && running.told === undefined) {
+        // It is reported before the step, which may take long, only if the prompt is left out of this one.
+        this.#options.onBegin(slot);
+        continue;
+      }
       const { prefix: prompt, chosen } = running;
       // After preemption the next token is already known.
       const isAsked = chosen.length === 0;

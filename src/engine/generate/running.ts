@@ -1,7 +1,7 @@
 /** Jobs, and the state of a running request. */
 import type { Sampling } from "../../inference/request.ts";
 import type { Answer, Said } from "../answer/answer.ts";
-import type { EngineEvent } from "../ipc/messages.ts";
+import type { Counts, EngineEvent } from "../ipc/messages.ts";
 import type { Work } from "../../work/work.ts";
 import { PromptLookup } from "./ahead/prompt_lookup.ts";
 import { Speculation } from "./ahead/speculation.ts";
@@ -14,6 +14,12 @@ export interface Job {
   readonly maxTokens: number;
   /** Number of top tokens reported with each token; absent: no logprobs. */
   readonly logprobs?: number;
+  /** These are the probabilities that sampling drew from. */
+  readonly logprobsAfterSampling?: true;
+  /** Report progress. */
+  readonly progress?: true;
+  /** Report all tokens at the end. */
+  readonly returnTokens?: true;
   readonly answer: Answer;
   /** Computes the prefix of the next turn; absent if it is not to be prepared. */
   readonly nextTurn?: (said: Said) => Work<Int32Array>;
@@ -54,12 +60,17 @@ export class Running {
   /** Logits row to sample from once the token mask is known. */
   row: Float32Array | undefined;
   firstAt: number | undefined;
+  /** Tokens of the prompt that were last reported as processed; absent: none were. */
+  told: number | undefined;
+  /** Tokens of the answer, if they are to be reported. */
+  readonly #written: number[] | undefined;
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
     this.prefix = job.prompt;
     this.sampler = new Sampler(job.sampling, job.prompt);
     this.lookup = new PromptLookup(job.prompt);
     this.limit = cellsOf(job, contextTokens);
+    if (job.returnTokens) this.#written = [];
     this.paused = paused;
   }
 
@@ -69,6 +80,12 @@ export class Running {
     this.chosen.push(token);
     this.sampler.accept(token);
     this.lookup.push(token);
+    this.#written?.push(token);
+  }
+
+  /** All tokens, if they are to be reported. */
+  get tokens(): { readonly tokens?: readonly number[] } {
+    return this.#written === undefined ? {} : { tokens: [...this.job.prompt, ...this.#written] };
   }
 
   /** Whether the answer has reached its token limit. */
@@ -79,6 +96,11 @@ export class Running {
   /** Tokens that may still come behind the next one. */
   get room(): number {
     return this.limit - this.job.prompt.length - this.completion - 1;
+  }
+
+  /** @param processed Decoded and cached tokens of the prompt; default: all. */
+  progress(now: number, processed = this.job.prompt.length): EngineEvent {
+    return { id: this.job.id, processed, ...this.counts(now) };
   }
 
   counts(now: number): Counts {
@@ -103,8 +125,6 @@ export class Running {
     };
   }
 }
-
-type Counts = Omit<Extract<EngineEvent, { done: unknown }>, "id" | "done" | "unsatisfied">;
 
 /** Maximum KV cells of a request, prompt and answer. */
 export function cellsOf(job: Job, contextTokens: number): number {

@@ -97,6 +97,7 @@ export class Scheduler {
       slots: this.#slots,
       batch: this.#batch,
       truncate: (slot, length) => this.#truncate(slot, length),
+      onBegin: (slot) => this.#tellPrompt(slot),
     });
     this.#bursts = new Bursts({
       decoder: options.decoder,
@@ -280,11 +281,26 @@ export class Scheduler {
     if (streams === 0) this.#prompts.learn(batch.size, 0, took);
     else if (prompts > 0 || batch.size === streams) this.#prompts.learn(prompts, batch.size - prompts, took);
     batch.note();
+    this.#tellProgress();
     this.#prompts.dropDecoded();
     this.#spare.dropDecoded();
     for (const rows of batch.rows) {
       this.#answering.choose(rows, this.#guesses.stepsIn(streams, took + rows.guess.ms));
     }
+  }
+
+  /** Report how far prompts are, where that is requested. */
+  #tellProgress(): void {
+    for (const slot of this.#slots.all) {
+      const { job, tokens } = slot;
+      if (job?.told !== undefined && job.completion === 0 && tokens.length > job.told) this.#tellPrompt(slot);
+    }
+  }
+
+  #tellPrompt({ job, tokens }: Slot<Running>): void {
+    if (job === undefined) return;
+    job.told = tokens.length;
+    this.#events.push(job.progress(this.#now(), tokens.length));
   }
 
   /** An aborted batch may be partly in the KV cache. */

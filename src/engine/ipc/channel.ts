@@ -164,7 +164,7 @@ export class Outbox {
 }
 
 function isLast(event: EngineEvent): boolean {
-  return !("t" in event || "think" in event || "call" in event || "misread" in event);
+  return !("t" in event || "think" in event || "call" in event || "misread" in event || "processed" in event);
 }
 
 /** What leads to the daemon. */

@@ -107,6 +107,22 @@ export type ToEngine =
   | { readonly op: "resume"; readonly id: number };
 
 /** An event of a request. */
+/** Token counts and durations of a generation, so far or at its end. */
+export interface Counts {
+  readonly prompt: number;
+  readonly completion: number;
+  readonly cached: number;
+  /** Forced tokens; absent: none. */
+  readonly forced?: number;
+  /** Cached tokens that were prefilled in idle time; absent: none. */
+  readonly prepared?: number;
+  /** Drafted and accepted tokens; absent: none. */
+  readonly drafted?: number;
+  readonly accepted?: number;
+  /** Milliseconds in the queue, for the prompt, and for generation after the first token. */
+  readonly ms: readonly [queue: number, prompt: number, generation: number];
+}
+
 export type EngineEvent =
   | {
     readonly id: number;
@@ -120,23 +136,15 @@ export type EngineEvent =
   | { readonly id: number; readonly misread: true }
   /** A complete call; the daemon assigns its id. `unchecked`: the tool's schema was not fully enforced. */
   | { readonly id: number; readonly call: string; readonly input: JsonObject; readonly unchecked?: true }
-  | {
+  /** If requested: how far it is. `processed`: prompt tokens that are decoded or were cached. */
+  | Counts & { readonly id: number; readonly processed: number }
+  | Counts & {
     readonly id: number;
     readonly done: FinishReason;
-    readonly prompt: number;
-    readonly completion: number;
-    readonly cached: number;
-    /** Forced tokens; absent: none. */
-    readonly forced?: number;
-    /** Cached tokens that were prefilled in idle time; absent: none. */
-    readonly prepared?: number;
-    /** Drafted and accepted tokens; absent: none. */
-    readonly drafted?: number;
-    readonly accepted?: number;
-    /** Milliseconds in the queue, for the prompt, and for generation after the first token. */
-    readonly ms: readonly [queue: number, prompt: number, generation: number];
     /** A required call is missing. */
     readonly unsatisfied?: true;
+    /** If requested: tokens of prompt and answer. */
+    readonly tokens?: readonly number[];
   }
   /** All vectors of a request, concatenated: base64 of little-endian 32-bit floats. Ends it. */
   | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
@@ -166,6 +174,8 @@ export interface TemplateFacts {
   readonly tools: boolean;
   /** It supports reasoning traces. */
   readonly thinking: boolean;
+  /** The vocabulary has tokens to fill in text. */
+  readonly infill?: true;
   /** It cannot be evaluated; another format is used. */
   readonly templateError?: Readonly<TemplateError>;
 }

@@ -2,6 +2,7 @@
 import { checkWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
 import { type Backends, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+import { type InfillTokens, infillTokensOf } from "./infill_tokens.ts";
 import { LoadProgress } from "./load_progress.ts";
 import type { NativeSettings } from "../ipc/messages.ts";
 import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
@@ -87,6 +88,8 @@ export class Model {
   /** KV cache bytes per token; 0 if unknown. */
   readonly bytesPerToken: number;
   readonly named: NamedTokens;
+  /** Tokens for filling in text; absent: it cannot. */
+  readonly infill: InfillTokens | undefined;
   /** Whether the tokenizer adds a space before every text. */
   readonly spacePrefix: boolean;
   readonly addsBos: boolean;
@@ -152,6 +155,7 @@ export class Model {
       EOT: llama.llama_vocab_eot(vocabulary),
       SEP: llama.llama_vocab_sep(vocabulary),
     };
+    this.infill = infillTokensOf(library, vocabulary);
     this.spacePrefix = llama.llama_vocab_type(vocabulary) === VOCABULARY_SPM;
     this.addsBos = llama.llama_vocab_get_add_bos(vocabulary);
     this.addsEos = llama.llama_vocab_get_add_eos(vocabulary);

@@ -1,4 +1,4 @@
-/** llama-server's `/completion`, which continues a prompt as it is. */
+/** llama-server's `/completion`, which continues a prompt as it is, and `/infill`, which writes between two texts. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob, Usage } from "@inferd/client";
@@ -10,14 +10,15 @@ import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
 import { jsonObject, readLimit, readSampling, sampling, tokenLimit, topLogprobs, toSchema } from "../openai/fields.ts";
 import { llamaServerErrorEvent } from "./error.ts";
-import { promptField, readPrompts, textsOf } from "./prompts.ts";
+import { checkInfill, promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
 import { extensions, readExtensions, settingsOf } from "./settings.ts";
-import { timingsOf } from "./timings.ts";
+import { probabilitiesOf } from "./probabilities.ts";
+import { Progress, timingsOf } from "./timings.ts";
 
 /** Maximum number of texts in `logit_bias`: each is tokenized by a request of its own. */
 const MAX_BIASED_TEXTS = 256;
 
-const body = z.strictObject({
+const fields = {
   ...sampling,
   ...extensions,
   model: z.string().min(1).nullish(),
@@ -38,14 +39,40 @@ const body = z.strictObject({
   cache_prompt: z.boolean().nullish(),
   return_tokens: z.boolean().nullish(),
   response_fields: z.array(z.string()).nullish(),
-});
+};
+
+const body = z.strictObject(fields);
 
 type Body = z.output<typeof body>;
 
 export async function completion(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
-  const prompts = readPrompts(asked.prompt);
+  return await answer(context, bridge, asked, { prompts: readPrompts(asked.prompt) });
+}
+
+const infillBody = z.strictObject({
+  ...fields,
+  prompt: z.string().nullish(),
+  input_prefix: z.string(),
+  input_suffix: z.string(),
+  input_extra: z.array(z.unknown()).max(0, "must be empty: other files are not put into prompts").nullish(),
+});
+
+export async function infill(context: Context, bridge: Bridge): Promise<Response> {
+  const { input_prefix, input_suffix, input_extra: _, ...asked } = await readBody(context, infillBody);
+  // The beginning of the line that is filled in.
+  const prompt = input_prefix + (asked.prompt ?? "");
+  return await answer(context, bridge, { ...asked, prompt }, { prompts: [prompt], suffix: input_suffix });
+}
+
+async function answer(
+  context: Context,
+  bridge: Bridge,
+  asked: Body,
+  { prompts, suffix }: { readonly prompts: readonly RawPrompt[]; readonly suffix?: string },
+): Promise<Response> {
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
+  if (suffix !== undefined) checkInfill(model);
   const { signal } = context.req.raw;
   const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
   const request = { ...toRequest(asked), logitBias: bias };
@@ -55,7 +82,7 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
     prompts.map((prompt): GenerationJob => ({
       api: "llama_server",
       model,
-      request: { ...request, messages: [], prompt },
+      request: { ...request, messages: [], prompt, suffix },
       signal,
     })),
   );
@@ -103,7 +130,7 @@ function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
     // Ids of tokens come with their probabilities.
     ...(asked.n_probs || asked.return_tokens ? { logprobs: asked.n_probs ?? 0 } : {}),
     ...(asked.json_schema ? { schema: toSchema(asked.json_schema) } : {}),
-    ...readExtensions(asked),
+    ...readExtensions(asked, Boolean(asked.n_probs)),
     stream: asked.stream ?? false,
   };
 }
@@ -158,20 +185,12 @@ function stopOf({ stopReason }: GenerationResult, { stop }: Body): Record<string
 
 function tokensOf(
   { logprobs: tokens }: { readonly logprobs?: readonly TokenLogprob[] },
-  { n_probs: count, return_tokens: withIds }: Body,
+  { n_probs: count, return_tokens: withIds, post_sampling_probs: afterSampling }: Body,
 ): Record<string, unknown> {
   if (tokens === undefined) return {};
-  const one = ({ token, tokenId, logprob, bytes }: Omit<TokenLogprob, "top">): Record<string, unknown> => ({
-    ...(tokenId === undefined ? {} : { id: tokenId }),
-    token,
-    bytes,
-    logprob,
-  });
   return {
     ...(withIds ? { tokens: tokens.flatMap(({ tokenId }) => tokenId ?? []) } : {}),
-    ...(count
-      ? { completion_probabilities: tokens.map(({ top, ...token }) => ({ ...one(token), top_logprobs: top.map(one) })) }
-      : {}),
+    ...(count ? { completion_probabilities: probabilitiesOf(tokens, afterSampling) } : {}),
   };
 }
 
@@ -180,15 +199,19 @@ async function* chunks(
   asked: Body,
   whole: (index: number, result: GenerationResult) => Record<string, unknown>,
 ): AsyncGenerator<string> {
+  const progress = new Progress(asked);
+  const empty = { content: "", tokens: [], stop: false, id_slot: -1 };
   for await (const [index, event] of events) {
-    if (event.type === "text") {
+    if (event.type === "progress") {
+      const fields = progress.take(index, event);
+      if (fields !== undefined) yield serverSentEvent({ index, ...empty, ...fields });
+    } else if (event.type === "text") {
       yield serverSentEvent({
         index,
+        ...empty,
         content: event.text,
-        tokens: [],
-        stop: false,
-        id_slot: -1,
         ...tokensOf(event, asked),
+        ...progress.of(index),
       });
     } else if (event.type === "done") {
       yield serverSentEvent(picked({ ...whole(index, event), content: "" }, asked));

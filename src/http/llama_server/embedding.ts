@@ -1,18 +1,15 @@
 /** llama-server's `/embedding` and `/embeddings`: a list of vectors per text, where OpenAI has one object for all. */
 import type { Context } from "hono";
 import { z } from "zod";
-import { MAX_EMBED_INPUTS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
-
-const text = z.string().min(1, "must not be empty");
-const texts = z.union([text, z.array(text).min(1).max(MAX_EMBED_INPUTS)]);
+import { embedInput, readEmbedInput } from "../openai/embeddings.ts";
 
 const body = z.strictObject({
   model: z.string().min(1).nullish(),
-  content: texts.optional(),
-  input: texts.optional(),
+  content: embedInput.optional(),
+  input: embedInput.optional(),
   encoding_format: z.literal("float").nullish(),
   embd_normalize: z.literal(2, "must be 2: vectors have a length of 1").nullish(),
 });
@@ -23,6 +20,7 @@ export async function embedding(context: Context, bridge: Bridge): Promise<Respo
   const { signal } = context.req.raw;
   const given = asked.input ?? asked.content;
   if (given === undefined) throw invalid("input", "is missing");
-  const { embeddings } = await bridge.embed([given].flat(), { api: "llama_server", model, signal });
+  const input = readEmbedInput(given, asked.input === undefined ? "content" : "input");
+  const { embeddings } = await bridge.embed(input, { api: "llama_server", model, signal });
   return context.json(embeddings.map((vector, index) => ({ index, embedding: [vector] })));
 }

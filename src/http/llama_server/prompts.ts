@@ -3,8 +3,8 @@
  * token ids, or both in a row.
  */
 import { z } from "zod";
-import { invalid } from "../api_error.ts";
-import type { DaemonLink } from "../daemon_link.ts";
+import { invalid, unsupported } from "../api_error.ts";
+import type { DaemonLink, ServedModel } from "../daemon_link.ts";
 
 export const MAX_PROMPTS = 64;
 
@@ -33,6 +33,11 @@ function promptsIn(given: z.output<typeof promptField>): RawPrompt[] {
   const parts = given.filter((one): one is string | number => !Array.isArray(one));
   if (parts.length < given.length) throw invalid("prompt", "must be one prompt or a list of prompts, not both");
   return [parts];
+}
+
+/** @throws {ApiError} If the model cannot fill in text. */
+export function checkInfill({ name, backends: [{ infill }] }: ServedModel): void {
+  if (!infill) throw unsupported("suffix", `the model ${JSON.stringify(name)} has no tokens to fill in text`);
 }
 
 /** The prompts as text. */

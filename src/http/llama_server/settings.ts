@@ -13,11 +13,8 @@ const OFF = {
   min_keep: 0,
   mirostat: 0,
   n_indent: 0,
-  post_sampling_probs: false,
   repeat_last_n: PENALTY_TOKENS,
-  return_progress: false,
   t_max_predict_ms: 0,
-  timings_per_token: false,
   top_n_sigma: -1,
   typical_p: 1,
   verbose: false,
@@ -26,11 +23,25 @@ const OFF = {
 
 type Off = { [Name in keyof typeof OFF]: z.ZodOptional<z.ZodNullable<z.ZodLiteral<(typeof OFF)[Name]>>> };
 
-/** Parse the fields that are honoured. */
+/** The fields that shape what goes with the answer, beside its text. */
+export type Followed = Partial<Pick<z.output<z.ZodObject<typeof extensions>>, "return_progress" | "timings_per_token">>;
+
+/**
+ * Parse the fields that are honoured.
+ *
+ * @param logprobs Whether log probabilities are requested; without them, `post_sampling_probs` has no effect.
+ */
 export function readExtensions(
-  { ignore_eos, grammar }: Partial<z.output<z.ZodObject<typeof extensions>>>,
-): Pick<GenerateV2Fields, "ignoreEos" | "grammar"> {
-  return { ...(ignore_eos ? { ignoreEos: true } : {}), ...(grammar ? { grammar } : {}) };
+  asked: Partial<z.output<z.ZodObject<typeof extensions>>>,
+  logprobs: boolean,
+): Pick<GenerateV2Fields, "ignoreEos" | "grammar" | "logprobsAfterSampling" | "progress"> {
+  const { ignore_eos, grammar, post_sampling_probs, return_progress, timings_per_token } = asked;
+  return {
+    ...(ignore_eos ? { ignoreEos: true } : {}),
+    ...(grammar ? { grammar } : {}),
+    ...(post_sampling_probs && logprobs ? { logprobsAfterSampling: true } : {}),
+    ...(return_progress || timings_per_token ? { progress: true } : {}),
+  };
 }
 
 /** Schema of the fields. */
@@ -44,6 +55,10 @@ export const extensions = {
   ignore_eos: z.boolean().nullish(),
   // An empty one is none.
   grammar: z.string().nullish(),
+  post_sampling_probs: z.boolean().nullish(),
+  // Of streams.
+  return_progress: z.boolean().nullish(),
+  timings_per_token: z.boolean().nullish(),
   // Parameters of samplers that are off, and the number of tokens to keep of a truncated prompt, where such prompts are
   // refused.
   adaptive_decay: z.number().nullish(),
@@ -76,6 +91,9 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   stream: false,
   ignore_eos: false,
   grammar: "",
+  post_sampling_probs: false,
+  return_progress: false,
+  timings_per_token: false,
   ...OFF,
 };
 

@@ -59,10 +59,10 @@ export async function detokenize(context: Context, { link }: Bridge): Promise<Re
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const { name } = await link.model(asked.model ?? undefined, "generate");
-  const { messages, tools, toolChoice, thinking = false, attachments } = toRequest(asked);
+  const { messages, tools, toolChoice, thinking = false, attachments, generationPrompt } = toRequest(asked);
   if (attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
   const client = await link.client("v2");
-  const prompt = await client.applyTemplate({ messages, tools, toolChoice, thinking }, {
+  const prompt = await client.applyTemplate({ messages, tools, toolChoice, thinking, generationPrompt }, {
     model: name,
     signal: context.req.raw.signal,
   });

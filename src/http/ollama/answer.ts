@@ -7,6 +7,9 @@ import { JSON_LINES, streamed } from "../event_stream.ts";
 import { doneReason, Durations } from "./options.ts";
 import { ollamaErrorBody } from "./error.ts";
 
+/** Ollama has no progress. */
+export type AnswerEvent = Exclude<GenerationEvent, { type: "progress" }>;
+
 /** An answer to send. */
 export interface OllamaAnswer {
   /** The model's name in the request. */
@@ -15,7 +18,7 @@ export interface OllamaAnswer {
   readonly job: Pick<GenerationJob, "model" | "request"> | undefined;
   readonly stream: boolean;
   /** The fields for an event; for `done`, the whole answer. */
-  piece(event: GenerationEvent): Record<string, unknown>;
+  piece(event: AnswerEvent): Record<string, unknown>;
 }
 
 export async function answerOllama(context: Context, bridge: Bridge, answer: OllamaAnswer): Promise<Response> {
@@ -31,6 +34,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
   const last = (event: Extract<GenerationEvent, { type: "done" }>): Record<string, unknown> => ({
     done: true,
     done_reason: doneReason(event),
+    ...(event.tokens === undefined ? {} : { context: event.tokens }),
     ...times.fields(event.usage, event.timings),
   });
   if (!stream) {
@@ -46,6 +50,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
     context,
     (async function* (): AsyncGenerator<string> {
       for await (const event of events) {
+        if (event.type === "progress") continue;
         if (event.type !== "done") times.piece();
         const line = event.type === "done"
           ? { ...head(), ...piece({ type: "text", text: "" }), ...last(event) }

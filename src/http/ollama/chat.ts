@@ -1,14 +1,14 @@
 /** Ollama's chat: `/api/chat`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Block, GenerationEvent, Message } from "@inferd/client";
+import type { Block, Message } from "@inferd/client";
 import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { functionTool, toTool } from "../openai/fields.ts";
-import { answerOllama } from "./answer.ts";
+import { type AnswerEvent, answerOllama } from "./answer.ts";
 import {
   format,
   generationFields,
@@ -125,7 +125,7 @@ const IMAGE_HEADS: readonly (readonly [string, string])[] = [
   ["UklGR", "image/webp"],
 ];
 
-function pieceOf(event: GenerationEvent): Record<string, unknown> {
+function pieceOf(event: AnswerEvent): Record<string, unknown> {
   const head = { role: "assistant", content: "" };
   switch (event.type) {
     case "text":
@@ -144,6 +144,6 @@ function pieceOf(event: GenerationEvent): Record<string, unknown> {
   }
 }
 
-function callOf(call: Extract<GenerationEvent, { type: "tool_use" }>): Record<string, unknown> {
+function callOf(call: Extract<AnswerEvent, { type: "tool_use" }>): Record<string, unknown> {
   return { id: call.toolCallId, function: { name: call.name, arguments: call.input } };
 }

@@ -1,6 +1,7 @@
 /** Ollama's model lists: `/api/tags`, `/api/ps`, `/api/show`, `/api/version`. */
 import type { Context } from "hono";
 import { z } from "zod";
+import type { ModelFile } from "@inferd/client";
 import { ApiError } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
@@ -12,16 +13,8 @@ import config from "../../../deno.json" with { type: "json" };
 const NEVER = "2318-01-01T00:00:00Z";
 /** The Ollama whose API this is; some clients refuse older ones. */
 const OLLAMA_VERSION = "0.12.11";
-/** Placeholders for unknown properties, in the format that clients parse. */
-const UNKNOWN = { modified_at: new Date(0).toISOString(), size: 0, digest: "" } as const;
-const DETAILS = {
-  parent_model: "",
-  format: "gguf",
-  family: "",
-  families: [],
-  parameter_size: "",
-  quantization_level: "",
-} as const;
+/** Where the time is unknown, in the format that clients parse. */
+const UNKNOWN_TIME = new Date(0).toISOString();
 
 /** List available models: those that are served, and those of the store if clients may download into it. */
 export async function tags(context: Context, bridge: Bridge): Promise<Response> {
@@ -39,7 +32,8 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
   const loaded = awake.map((model) => ({
     ...entry(model),
     expires_at: NEVER,
-    size_vram: 0,
+    // Without an accelerator, nothing is in its memory.
+    size_vram: sizeInVram(model),
     context_length: model.backends[0].contextTokens ?? 0,
   }));
   return context.json({ models: loaded });
@@ -66,6 +60,7 @@ export async function show(context: Context, bridge: Bridge): Promise<Response> 
   const [first] = found.backends;
   const able: readonly (readonly [string, boolean])[] = [
     ["completion", first.v2],
+    ["insert", first.infill === true],
     ["tools", first.tools],
     ["thinking", first.thinking],
     ["vision", first.vision],
@@ -73,18 +68,14 @@ export async function show(context: Context, bridge: Bridge): Promise<Response> 
     ["embedding", first.embed],
   ];
   return context.json({
-    license: "",
+    license: String(first.modelFile?.metadata["general.license"] ?? ""),
     modelfile: `FROM ${found.name}\n`,
     parameters: "",
     template: "",
-    details: DETAILS,
-    model_info: {
-      "general.architecture": "inferd",
-      "general.basename": found.name,
-      ...(first.contextTokens ? { "inferd.context_length": first.contextTokens } : {}),
-    },
+    details: detailsOf(first.modelFile),
+    model_info: infoOf(found),
     capabilities: able.filter(([, can]) => can).map(([capability]) => capability),
-    modified_at: UNKNOWN.modified_at,
+    modified_at: first.modelFile?.modifiedAt ?? UNKNOWN_TIME,
   });
 }
 
@@ -102,16 +93,59 @@ async function servedModels({ link, store }: Bridge): Promise<readonly ServedMod
 }
 
 function entry(model: ServedModel): Record<string, unknown> {
-  return { name: model.name, model: model.name, ...UNKNOWN, details: DETAILS };
+  const { modelFile: file } = model.backends[0];
+  return {
+    name: model.name,
+    model: model.name,
+    modified_at: file?.modifiedAt ?? UNKNOWN_TIME,
+    size: file?.sizeBytes ?? 0,
+    digest: file?.sha256 ?? "",
+    details: detailsOf(file),
+  };
+}
+
+function sizeInVram({ backends: [{ modelFile, gpuLayers }] }: ServedModel): number {
+  if (modelFile === undefined || gpuLayers === 0) return 0;
+  const layers = Number(modelFile.metadata[`${modelFile.architecture}.block_count`] ?? gpuLayers);
+  return Math.round(modelFile.sizeBytes * Math.min(1, gpuLayers / layers));
+}
+
+function detailsOf(file: Partial<ModelFile> | undefined): Record<string, unknown> {
+  const { architecture, parameters, quantisation = "" } = file ?? {};
+  return {
+    parent_model: "",
+    format: file === undefined ? "" : "gguf",
+    family: architecture ?? "",
+    families: architecture === undefined ? [] : [architecture],
+    parameter_size: parameters === undefined ? "" : shortNumber(parameters),
+    quantization_level: quantisation,
+  };
+}
+
+/** The header's scalars, as Ollama has them; of a server elsewhere, only the size of its context. */
+function infoOf({ name, backends: [{ modelFile: file, contextTokens }] }: ServedModel): Record<string, unknown> {
+  if (file !== undefined) return { ...file.metadata, "general.parameter_count": file.parameters };
+  return {
+    "general.architecture": "remote",
+    "general.basename": name,
+    ...(contextTokens ? { "remote.context_length": contextTokens } : {}),
+  };
+}
+
+/** As Ollama has it: `8.0B`, `494.03M`. */
+function shortNumber(count: number): string {
+  if (count >= 1e9) return `${Number.isInteger(count / 1e9) ? count / 1e9 : (count / 1e9).toFixed(1)}B`;
+  if (count >= 1e6) return `${Number.isInteger(count / 1e6) ? count / 1e6 : (count / 1e6).toFixed(2)}M`;
+  return count >= 1e3 ? `${Math.round(count / 1e3)}K` : String(count);
 }
 
 function storedEntry({ name, sha256, sizeBytes, modifiedAt, quantisation }: ListedModel): Record<string, unknown> {
   return {
     name,
     model: name,
-    modified_at: modifiedAt ?? UNKNOWN.modified_at,
+    modified_at: modifiedAt ?? UNKNOWN_TIME,
     size: sizeBytes,
     digest: sha256,
-    details: { ...DETAILS, quantization_level: quantisation },
+    details: detailsOf({ quantisation }),
   };
 }

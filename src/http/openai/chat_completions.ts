@@ -59,6 +59,8 @@ export const body = z.strictObject({
   tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(MAX_TOOLS).nullish(),
   tool_choice: z.union([
     z.enum(["auto", "none", "required"]),
+    // Mistral's word.
+    z.literal("any").transform(() => "required" as const),
     z.object({ type: z.literal("function"), function: toolName }),
     z.object({
       type: z.literal("allowed_tools"),
@@ -83,13 +85,14 @@ export const body = z.strictObject({
   n_predict: tokenLimit,
   json_schema: jsonObject.nullish(),
   add_generation_prompt: z.boolean().nullish(),
-  continue_final_message: z.boolean().nullish(),
+  continue_final_message: z.union([z.boolean(), z.enum(["content", "reasoning_content"])]).nullish(),
   chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().nullish() }).nullish(),
   reasoning_format: z.enum(["auto", "deepseek"], "must be auto: thoughts come as reasoning_content").nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: topLogprobs,
+  safe_prompt: z.literal(false, "must be false: this server adds no text of its own to prompts").nullish(),
   verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
   audio: z.unknown().optional(),
   function_call: z.unknown().optional(),
@@ -119,7 +122,7 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
     choices: results.map((result, index) => ({
       index,
       message: messageOf(result, asked),
-      logprobs: chatLogprobs(result.logprobs),
+      logprobs: chatLogprobs(result.logprobs, asked.post_sampling_probs),
       finish_reason: finishReason(result),
     })),
     usage: usageOf(results),
@@ -139,7 +142,8 @@ export function toRequest(asked: Body): GenerationJob["request"] {
     attachments: media.attachments,
     ...toolsOf(asked),
     ...readFormat(asked),
-    ...readExtensions(asked),
+    ...readExtensions(asked, asked.logprobs === true),
+    ...readOpening(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
     thinking: asked.chat_template_kwargs?.enable_thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
@@ -174,17 +178,31 @@ function readFormat(
 function checkFields(asked: Body): void {
   refuseGiven(asked, UNSUPPORTED);
   checkStreamOptions(asked);
-  checkContinuation(asked);
   if (asked.top_logprobs && !asked.logprobs) throw invalid("top_logprobs", 'goes with "logprobs": true only');
 }
 
-/** An assistant's last message is always continued. */
-function checkContinuation({ messages, add_generation_prompt: begins, continue_final_message: continues }: Body): void {
-  if (begins && continues) throw invalid("continue_final_message", 'goes without "add_generation_prompt": true');
-  if ((begins === false || continues) && messages.at(-1)?.role !== "assistant") {
-    const name = continues ? "continue_final_message" : "add_generation_prompt";
-    throw invalid(name, "needs a message of the assistant's at the end, which is continued");
+/**
+ * Where the prompt ends. A last message of the assistant's is continued, as in llama-server, unless the request says
+ * otherwise in vLLM's words: that a new turn is to begin, or that no message is to be continued.
+ */
+function readOpening(
+  { messages, add_generation_prompt: begins, continue_final_message: continues }: Body,
+): Pick<GenerateV2Fields, "generationPrompt"> {
+  const last = messages.at(-1);
+  const isAssistant = last?.role === "assistant";
+  if (continues) {
+    if (begins) throw invalid("continue_final_message", 'goes without "add_generation_prompt": true');
+    if (!isAssistant) throw invalid("continue_final_message", "needs a message of the assistant's at the end");
+    if (last.tool_calls?.length) throw invalid("continue_final_message", "cannot continue a message with tool calls");
+    const begun = last.content || !last.reasoning_content ? "content" : "reasoning_content";
+    if (continues !== true && continues !== begun) {
+      throw invalid("continue_final_message", `must be true or "${begun}", which the last message ends with`);
+    }
+    return {};
   }
+  if (isAssistant && continues === false) return { generationPrompt: begins ?? true };
+  if (isAssistant ? begins : begins === false) return { generationPrompt: begins === true };
+  return {};
 }
 
 /** The calls to return: without parallel calls only the first. */

@@ -1,15 +1,23 @@
 /** OpenAI's legacy completions: `/v1/completions`. A prompt is continued as it is. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerationEvent, GenerationResult } from "@inferd/client";
+import type { GenerationEvent, GenerationResult, TokenLogprob } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
-import { MAX_PROMPTS, promptField, type RawPrompt, readPrompts, textsOf } from "../llama_server/prompts.ts";
+import {
+  checkInfill,
+  MAX_PROMPTS,
+  promptField,
+  type RawPrompt,
+  readPrompts,
+  textsOf,
+} from "../llama_server/prompts.ts";
 import { extensions, readExtensions } from "../llama_server/settings.ts";
-import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
+import { probabilitiesOf } from "../llama_server/probabilities.ts";
+import { onlyTimings, Progress, timingsOf } from "../llama_server/timings.ts";
 import { openAiErrorEvent } from "./error.ts";
 import {
   bookkeeping,
@@ -46,6 +54,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
   const asked = await readBody(context, body);
   const prompts = promptsOf(asked);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
+  if (asked.suffix) checkInfill(model);
   const head = { ...headOf("cmpl", asked.model ?? model.name), object: "text_completion" };
   const { signal } = context.req.raw;
   const echoes = asked.echo
@@ -63,7 +72,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     choices: results.map((result, index) => ({
       index,
       text: (echoes[Math.floor(index / count)] ?? "") + result.text,
-      logprobs: completionLogprobs(result.logprobs, (echoes[Math.floor(index / count)] ?? "").length),
+      logprobs: logprobsOf(result, asked, (echoes[Math.floor(index / count)] ?? "").length),
       finish_reason: finishReason(result),
     })),
     usage: usageOf(...prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
@@ -74,7 +83,6 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
 /** The prompts, after checking that the whole request is supported. */
 function promptsOf(asked: Body): RawPrompt[] {
   checkStreamOptions(asked);
-  if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
   if (asked.best_of && asked.best_of !== (asked.n ?? 1)) {
     throw unsupported("best_of", 'answers are not ranked, ask for as many as you want with "n"');
   }
@@ -92,12 +100,24 @@ function toRequest(asked: Body, prompt: RawPrompt): GenerationJob["request"] {
   return {
     ...readSampling(asked),
     ...readLimit(asked.max_tokens, asked.n_predict),
-    ...readExtensions(asked),
+    ...readExtensions(asked, typeof asked.logprobs === "number"),
     messages: [],
     prompt,
+    ...(asked.suffix ? { suffix: asked.suffix } : {}),
     ...(asked.logprobs === null || asked.logprobs === undefined ? {} : { logprobs: asked.logprobs }),
     stream: asked.stream ?? false,
   };
+}
+
+/** Probabilities after sampling are no logarithms, so they have llama-server's form. */
+function logprobsOf(
+  { logprobs }: { readonly logprobs?: readonly TokenLogprob[] },
+  asked: Body,
+  offset: number,
+): Record<string, unknown> | null {
+  return logprobs && asked.post_sampling_probs
+    ? { content: probabilitiesOf(logprobs, true) }
+    : completionLogprobs(logprobs, offset);
 }
 
 async function* chunks(
@@ -112,18 +132,29 @@ async function* chunks(
   const chunk = (
     index: number,
     text: string,
-    { logprobs = null, done }: { readonly logprobs?: unknown; readonly done?: GenerationResult } = {},
+    { logprobs = null, done, fields }: {
+      readonly logprobs?: unknown;
+      readonly done?: GenerationResult;
+      readonly fields?: object;
+    } = {},
   ): string =>
     serverSentEvent({
       ...head,
       choices: [{ index, text, logprobs, finish_reason: done === undefined ? null : finishReason(done) }],
       ...tail,
+      ...fields,
       ...(done !== undefined && isOnly && !withUsage ? timingsOf(done) : {}),
     });
   const begun = new Set<number>();
   const lengths = new Map<number, number>();
   const results = echoes.map((): GenerationResult[] => []);
+  const progress = new Progress(asked);
   for await (const [index, event] of events) {
+    if (event.type === "progress") {
+      const fields = progress.take(index, event);
+      if (fields !== undefined) yield chunk(index, "", { fields });
+      continue;
+    }
     const prompt = Math.floor(index / count);
     if (!begun.has(index)) {
       begun.add(index);
@@ -134,7 +165,7 @@ async function* chunks(
     if (event.type === "text") {
       const offset = lengths.get(index) ?? 0;
       lengths.set(index, offset + event.text.length);
-      yield chunk(index, event.text, { logprobs: completionLogprobs(event.logprobs, offset) });
+      yield chunk(index, event.text, { logprobs: logprobsOf(event, asked, offset), fields: progress.of(index) });
     }
     if (event.type !== "done") continue;
     results[prompt]?.push(event);

@@ -100,6 +100,9 @@ export const sampling = {
   )
     .nullish(),
   seed,
+  // Other servers' names of the same: vLLM's, TGI's and Together's, and Mistral's.
+  repetition_penalty: penalties.repeat_penalty,
+  random_seed: seed,
   stop: z.union([z.string().min(1), stopStrings]).nullish(),
 };
 
@@ -113,9 +116,9 @@ export function readSampling(
     minP: body.min_p ?? undefined,
     presencePenalty: body.presence_penalty ?? undefined,
     frequencyPenalty: body.frequency_penalty ?? undefined,
-    repeatPenalty: body.repeat_penalty ?? undefined,
+    repeatPenalty: body.repeat_penalty ?? body.repetition_penalty ?? undefined,
     logitBias: body.logit_bias ?? undefined,
-    seed: readSeed(body.seed),
+    seed: readSeed(body.seed ?? body.random_seed),
     stop: body.stop === null || body.stop === undefined ? undefined : [body.stop].flat(),
   };
 }

@@ -1,9 +1,19 @@
 /** Logprobs in the three formats of OpenAI's endpoints. */
 import type { TokenLogprob, TokenProbability } from "@inferd/client";
+import { probabilitiesOf } from "../llama_server/probabilities.ts";
 
-/** Chat Completions. */
-export function chatLogprobs(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> | null {
-  return tokens === undefined ? null : { content: tokens.map((token) => entry(token)), refusal: null };
+/**
+ * Format for Chat Completions.
+ *
+ * @param tokens The daemon's logprobs; undefined if not requested.
+ * @param afterSampling Whether they are those of llama-server's `post_sampling_probs`, with its fields.
+ */
+export function chatLogprobs(
+  tokens: readonly TokenLogprob[] | undefined,
+  afterSampling: boolean | null | undefined = false,
+): Record<string, unknown> | null {
+  if (tokens === undefined) return null;
+  return { content: afterSampling ? probabilitiesOf(tokens, true) : tokens.map(entry), refusal: null };
 }
 
 /** The Responses API. */

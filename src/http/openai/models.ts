@@ -1,5 +1,6 @@
 /** The model list: `/v1/models`, in a format for both OpenAI's and Anthropic's clients. */
 import type { Context } from "hono";
+import type { Capabilities } from "@inferd/client";
 import { ApiError, invalid } from "../api_error.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
@@ -48,7 +49,7 @@ function pageOf<Item extends { readonly id: string }>(
 
 /** @throws {ApiError} 404 if there is no such model. */
 export async function retrieveModel(context: Context, bridge: Bridge): Promise<Response> {
-  const id = decoded(context.req.path.replace(/^(\/v1)?\/models\//, ""));
+  const id = decoded(context.req.path.replace(/^(\/openai)?(\/v1)?\/models\//, ""));
   const models = await namedModels(bridge);
   const found = models.find((model) => model.id === id);
   if (found !== undefined) return context.json(entry(found));
@@ -84,6 +85,21 @@ async function namedModels({ link }: Bridge): Promise<NamedModel[]> {
   return [...models.map((model) => ({ id: model.name, model })), ...aliases];
 }
 
+/** llama-server's facts about a model. */
+function metaOf({ contextTokens, modelFile: file }: Capabilities): Record<string, unknown> {
+  const number = (key: string): unknown => file?.metadata[`${file.architecture}.${key}`];
+  const meta = {
+    ...(contextTokens ? { n_ctx: contextTokens } : {}),
+    ...(file === undefined ? {} : {
+      n_ctx_train: number("context_length"),
+      n_embd: number("embedding_length"),
+      n_params: file.parameters,
+      size: file.sizeBytes,
+    }),
+  };
+  return Object.keys(meta).length === 0 ? {} : { meta };
+}
+
 interface Entry extends Record<string, unknown> {
   readonly id: string;
   readonly capabilities: Readonly<Record<string, boolean>>;
@@ -98,7 +114,8 @@ function entry({ id, model: { backends: [first] } }: NamedModel): Entry {
     type: "model",
     display_name: id,
     created_at: new Date(CREATED).toISOString(),
-    ...(first.contextTokens ? { context_window: first.contextTokens, meta: { n_ctx: first.contextTokens } } : {}),
+    ...(first.contextTokens ? { context_window: first.contextTokens } : {}),
+    ...metaOf(first),
     capabilities: {
       generate: first.v2,
       vision: first.vision,

@@ -6,9 +6,10 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { RerankResult } from "@inferd/client";
 import { MAX_RERANK_DOCUMENTS } from "@inferd/client/protocol";
-import { invalid } from "../api_error.ts";
+import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
+import type { ServedModel } from "../daemon_link.ts";
 
 const text = z.string().min(1, "must not be empty");
 
@@ -18,6 +19,7 @@ const body = z.strictObject({
   top_n: z.int().min(1).nullish(),
   documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_RERANK_DOCUMENTS).nullish(),
   return_documents: z.boolean().nullish(),
+  max_tokens_per_doc: z.int().min(1).nullish(),
   texts: z.array(text).min(1).max(MAX_RERANK_DOCUMENTS).nullish(),
   raw_scores: z.boolean().nullish(),
   return_text: z.boolean().nullish(),
@@ -26,13 +28,14 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>;
 
-const ONLY_WITH_DOCUMENTS = ["return_documents"] as const;
+const ONLY_WITH_DOCUMENTS = ["return_documents", "max_tokens_per_doc"] as const;
 const ONLY_WITH_TEXTS = ["raw_scores", "return_text", "truncate"] as const;
 
 export async function rerank(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const documents = documentsOf(asked);
   const model = await bridge.link.model(asked.model ?? undefined, "rerank");
+  checkLength(asked, model);
   const ranked = await bridge.rerank(asked.query, documents, {
     api: "openai",
     model,
@@ -55,11 +58,25 @@ export async function rerank(context: Context, bridge: Bridge): Promise<Response
   });
 }
 
+/** Cohere truncates longer documents; here those that do not fit the model are refused, and the others are whole. */
+function checkLength(
+  { max_tokens_per_doc: most }: Body,
+  { backends: [{ contextTokens = Infinity }] }: ServedModel,
+): void {
+  if ((most ?? Infinity) >= contextTokens) return;
+  throw unsupported(
+    "max_tokens_per_doc",
+    `documents are not truncated, send at least ${contextTokens} or leave it out`,
+  );
+}
+
 function documentsOf(asked: Body): string[] {
   const { documents, texts } = asked;
   if (texts && documents) throw invalid("texts", 'goes without "documents"');
   if (!texts && !documents) throw invalid("documents", "must be a list of texts");
-  const stray = (texts ? ONLY_WITH_DOCUMENTS : ONLY_WITH_TEXTS).find((name) => typeof asked[name] === "boolean");
+  const stray = (texts ? ONLY_WITH_DOCUMENTS : ONLY_WITH_TEXTS).find((name) =>
+    (asked[name] ?? undefined) !== undefined
+  );
   if (stray !== undefined) throw invalid(stray, `goes with "${texts ? "documents" : "texts"}" only`);
   return texts ?? (documents ?? []).map((document) => typeof document === "string" ? document : document.text);
 }

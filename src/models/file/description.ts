@@ -1,5 +1,5 @@
 /** Human-readable description of a model, from its GGUF header. */
-import type { GgufHead } from "./gguf.ts";
+import type { GgufHead, GgufScalar } from "./gguf.ts";
 
 /** `general.file_type`, in llama.cpp's numbering. */
 const FILE_TYPES: ReadonlyMap<number, string> = new Map([
@@ -39,6 +39,8 @@ const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [39, "NVFP4"],
 ]);
 
+const CHAT_TEMPLATE = "tokenizer.chat_template";
+
 /** Bytes per element of the KV cache at 16 bits. */
 const CACHE_BYTES = 2;
 
@@ -64,7 +66,7 @@ export interface ModelDescription {
 
 /** @param heads The headers of all its files, first file first. */
 export function describeModel(heads: readonly GgufHead[]): ModelDescription {
-  const facts = heads[0]?.facts ?? new Map<string, string | number>();
+  const facts = heads[0]?.facts ?? new Map<string, GgufScalar>();
   const architecture = heads[0]?.architecture;
   const text = (key: string): string | undefined => {
     const value = facts.get(key);
@@ -74,7 +76,7 @@ export function describeModel(heads: readonly GgufHead[]): ModelDescription {
     const value = facts.get(`${architecture}.${key}`);
     return typeof value === "number" ? value : undefined;
   };
-  const template = text("tokenizer.chat_template");
+  const template = text(CHAT_TEMPLATE);
   const tensors = heads.flatMap((head) => head.tensors);
   const fields = {
     title: text("general.name"),
@@ -92,6 +94,13 @@ export function describeModel(heads: readonly GgufHead[]): ModelDescription {
     thinking: /<think>|enable_thinking|reasoning_content|\bthinking\b/.test(template ?? ""),
     weightBytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
   };
+}
+
+/** Scalars of a model's header that are not about its file. */
+export function metadataOf({ facts }: Pick<GgufHead, "facts">): Readonly<Record<string, GgufScalar>> {
+  const entries = [...facts].filter(([key]) => key !== CHAT_TEMPLATE && !key.startsWith("split."));
+  // JSON has no infinity.
+  return Object.fromEntries(entries.filter(([, value]) => typeof value !== "number" || Number.isFinite(value)));
 }
 
 /** K and V of every layer; unknown if layers differ. */

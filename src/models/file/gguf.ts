@@ -31,6 +31,11 @@ const MAX_ARRAY_VALUES = 1024 ** 3;
 /** Longer strings are skipped; none of them is needed. */
 const KEPT_STRING_BYTES = 128 * 1024;
 
+/** The same for strings of keys that are not known here. */
+const FACT_STRING_BYTES = 256;
+/** Real models have dozens of scalars. */
+const MAX_FACTS = 256;
+
 /** Sizes of fixed-size value types, in bytes. */
 const VALUE_BYTES: ReadonlyMap<number, number> = new Map([
   [GGUF_TYPE.uint8, 1],
@@ -82,14 +87,16 @@ export interface GgufSplit {
   readonly tensors?: number;
 }
 
+export type GgufScalar = string | number | boolean;
+
 export interface GgufHead {
   readonly version: number;
   /** `general.architecture`, if present. */
   readonly architecture?: string;
   /** Absent if the file is a whole model. */
   readonly split?: GgufSplit;
-  /** Strings and integers that describe the model, by key. */
-  readonly facts: ReadonlyMap<string, string | number>;
+  /** Scalars that describe the model, by key; not those of its vocabulary. */
+  readonly facts: ReadonlyMap<string, GgufScalar>;
   readonly tensors: readonly GgufTensor[];
   readonly dataOffset: number;
   /** Minimum size of the file. */
@@ -127,7 +134,7 @@ class HeadReader {
   readonly #cursor: Cursor;
   readonly #size: number;
   /** Values of the requested keys. */
-  readonly #values = new Map<string, string | number>();
+  readonly #values = new Map<string, GgufScalar>();
   #alignment = DEFAULT_ALIGNMENT;
 
   constructor(source: ByteSource) {
@@ -203,16 +210,19 @@ class HeadReader {
     if (type === GGUF_TYPE.string) {
       const length = await cursor.u64();
       if (length > MAX_STRING_BYTES) throw damaged(`the value of ${shown(key)} has ${length} bytes`);
-      if (length > KEPT_STRING_BYTES || !isKept(key)) return cursor.skip(length);
+      const most = KEPT.has(key) ? KEPT_STRING_BYTES : FACT_STRING_BYTES;
+      if (length > most || !this.#isKept(key)) return cursor.skip(length);
       this.#values.set(key, await cursor.text(length));
       return;
     }
     const bytes = VALUE_BYTES.get(type);
     if (bytes === undefined) throw damaged(`the value of ${shown(key)} is of type ${type}, which does not exist`);
-    if (!isKept(key) || !WHOLE_NUMBERS.has(type)) return cursor.skip(bytes);
-    const raw = await cursor.bytes(bytes);
-    // Little-endian; the values kept are never negative.
-    this.#values.set(key, raw.reduceRight((value, byte) => value * 256 + byte, 0));
+    if (!this.#isKept(key)) return cursor.skip(bytes);
+    this.#values.set(key, scalarOf(type, await cursor.bytes(bytes)));
+  }
+
+  #isKept(key: string): boolean {
+    return KEPT.has(key) || DESCRIBING.test(key) && this.#values.size < MAX_FACTS;
   }
 
   async #skipArray(key: string): Promise<void> {
@@ -309,24 +319,30 @@ const KEPT: ReadonlySet<string> = new Set([
   "general.file_type",
   "tokenizer.chat_template",
 ]);
-/** The same for keys prefixed with the architecture. */
-const KEPT_OF_ARCHITECTURE =
-  /^[\w-]+\.(?:context_length|embedding_length|block_count|attention\.(?:head_count|head_count_kv|key_length|value_length))$/;
+/** The same for keys prefixed with the architecture and others that describe the model, up to a limit. */
+const DESCRIBING = /^(?!tokenizer\.)[\w-]+\.[\w.-]+$|^tokenizer\.ggml\.(?:model|pre|add_\w+|\w+_token_id)$/;
 
-function isKept(key: string): boolean {
-  return KEPT.has(key) || KEPT_OF_ARCHITECTURE.test(key);
+function scalarOf(type: number, bytes: Uint8Array): GgufScalar {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  switch (type) {
+    case GGUF_TYPE.bool:
+      return view.getUint8(0) !== 0;
+    case GGUF_TYPE.float32:
+      return view.getFloat32(0, true);
+    case GGUF_TYPE.float64:
+      return view.getFloat64(0, true);
+    case GGUF_TYPE.int8:
+      return view.getInt8(0);
+    case GGUF_TYPE.int16:
+      return view.getInt16(0, true);
+    case GGUF_TYPE.int32:
+      return view.getInt32(0, true);
+    case GGUF_TYPE.int64:
+      return Number(view.getBigInt64(0, true));
+    default:
+      return bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+  }
 }
-
-const WHOLE_NUMBERS: ReadonlySet<number> = new Set([
-  GGUF_TYPE.uint8,
-  GGUF_TYPE.int8,
-  GGUF_TYPE.uint16,
-  GGUF_TYPE.int16,
-  GGUF_TYPE.uint32,
-  GGUF_TYPE.int32,
-  GGUF_TYPE.uint64,
-  GGUF_TYPE.int64,
-]);
 
 function damaged(reason: string): GgufError {
   return new GgufError("damaged", `it is damaged: ${reason}`);

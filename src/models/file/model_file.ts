@@ -2,7 +2,8 @@
  * Checks model files before an engine gets them: they exist, are complete GGUF files, belong to one model, and have the
  * configured hash.
  */
-import { checkGgufSize, GgufError, type GgufFault, type GgufHead, readGgufHead } from "./gguf.ts";
+import { describeModel, metadataOf, type ModelDescription } from "./description.ts";
+import { checkGgufSize, GgufError, type GgufFault, type GgufHead, type GgufScalar, readGgufHead } from "./gguf.ts";
 import { fileSource } from "./gguf_cursor.ts";
 import { createSha256, hashRest } from "./sha256.ts";
 import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPaths } from "./shards.ts";
@@ -39,6 +40,14 @@ export interface FileIdentity {
 export interface ModelFile {
   readonly path: string;
   readonly identity: FileIdentity;
+  /** About the model, from the headers of all its files; the first file has it. */
+  readonly about?: ModelAbout;
+}
+
+/** What headers say about a model. */
+export interface ModelAbout {
+  readonly description: ModelDescription;
+  readonly metadata: Readonly<Record<string, GgufScalar>>;
 }
 
 /**
@@ -58,7 +67,7 @@ export async function checkModel(path: string, parts?: readonly string[]): Promi
       throw new ModelFileError(path, "split", "it is a whole model, not the first of several");
     }
     if (given.head.tensors.length === 0) throw new ModelFileError(path, "damaged", "it has no tensors, only metadata");
-    return [fileOf(given)];
+    return filesOf([given]);
   }
   const { count } = split;
   const paths = parts ?? siblings(path, split);
@@ -75,12 +84,18 @@ export async function checkModel(path: string, parts?: readonly string[]): Promi
   }
   const fault = partsFault(files.map(({ head }) => head));
   if (fault !== undefined) throw new ModelFileError(path, "split", fault);
-  return files.map(fileOf);
+  return filesOf(files);
 }
 
 /** Drops what was only needed for the check. */
-function fileOf({ path, identity }: ModelFile): ModelFile {
-  return { path, identity };
+function filesOf(files: readonly (ModelFile & { readonly head: GgufHead })[]): ModelFile[] {
+  return files.map(({ path, identity, head }, index) => ({
+    path,
+    identity,
+    ...(index > 0
+      ? {}
+      : { about: { description: describeModel(files.map(({ head }) => head)), metadata: metadataOf(head) } }),
+  }));
 }
 
 /** Paths of a split model's files, derived from the name of one. */

@@ -22,17 +22,22 @@ export function* nextTurn(
   conversation: Conversation,
   said: Said,
 ): Work<Int32Array> {
-  const answered = withAnswer(conversation.messages, said);
-  const [one, other] = REPLIES.map((reply) => ({ ...conversation, messages: [...answered, replyTo(answered, reply)] }));
+  const { generationPrompt, ...others } = conversation;
+  const answered = withAnswer(conversation.messages, said, generationPrompt);
+  const [one, other] = REPLIES.map((reply) => ({ ...others, messages: [...answered, replyTo(answered, reply)] }));
   const { tokens } = yield* chat.prompt(one as Conversation);
-  const { tokens: others } = yield* chat.prompt(other as Conversation);
-  return tokens.slice(0, commonPrefix(tokens, others));
+  const { tokens: same } = yield* chat.prompt(other as Conversation);
+  return tokens.slice(0, commonPrefix(tokens, same));
 }
 
-/** A partial assistant message is continued by the answer. */
-function withAnswer(messages: readonly ChatMessage[], { thinking, text, calls }: Said): ChatMessage[] {
+/** A partial assistant message is continued by the answer, unless the prompt opened a turn after it. */
+function withAnswer(
+  messages: readonly ChatMessage[],
+  { thinking, text, calls }: Said,
+  opened: boolean | undefined,
+): ChatMessage[] {
   const last = messages.at(-1);
-  const begun = last?.role === "assistant" ? last : undefined;
+  const begun = last?.role === "assistant" && !opened ? last : undefined;
   const blocks: ContentBlock[] = typeof begun?.content === "string" ? textBlocks(begun.content) : [
     ...begun?.content ?? [],
   ];

@@ -5,6 +5,7 @@
  */
 import type { Allowed } from "../../../grammar/constraint.ts";
 import type { Sampling } from "../../../inference/request.ts";
+import type { TokenOdds } from "../../answer/text_logprobs.ts";
 import { Adjustments } from "./adjustments.ts";
 import {
   candidateToken,
@@ -33,6 +34,8 @@ export class Sampler {
   readonly #minPBelow: number;
   readonly #adjustments: Adjustments | undefined;
   readonly #random: RandomNumbers;
+  /** Candidates of the last draw; 0: the token was the only one. */
+  #drawnFrom = 0;
 
   /** @param prompt Preceding tokens, for the penalties. */
   constructor(sampling: Sampling, prompt: ArrayLike<number> = []) {
@@ -63,11 +66,34 @@ export class Sampler {
     }
   }
 
+  /**
+   * Log probabilities that the last token was drawn with, of it and of the top tokens. Call it before another row is
+   * sampled.
+   */
+  odds(token: number, top: number): TokenOdds {
+    if (this.#drawnFrom === 0) return { logprob: 0, top: [[token, 0] as const].slice(0, top) };
+    let mass = 0;
+    let own = 0;
+    /** Weights in descending order; candidates may be very many, and are seldom sorted. */
+    const best: (readonly [token: number, weight: number])[] = [];
+    for (let i = 0; i < this.#drawnFrom; i++) {
+      const one = candidateToken[i] as number;
+      const weight = candidateWeight[i] as number;
+      mass += weight;
+      if (one === token) own = weight;
+      if (weight === 0 || best.length === top && weight <= (best.at(-1)?.[1] ?? Infinity)) continue;
+      best.splice(best.findLastIndex(([, other]) => other >= weight) + 1, 0, [one, weight]);
+      if (best.length > top) best.pop();
+    }
+    return { logprob: Math.log(own / mass), top: best.map(([one, weight]) => [one, Math.log(weight / mass)]) };
+  }
+
   accept(token: number): void {
     this.#adjustments?.accept(token);
   }
 
   #sample(logits: Float32Array, allowed: Allowed | undefined): number {
+    this.#drawnFrom = 0;
     if (this.#temperature === 0) {
       const token = largest(logits);
       if (allowed === undefined) return token;
@@ -76,21 +102,29 @@ export class Sampler {
       return isAllowed ? token : largestAllowed(logits, allowed);
     }
     let count = this.#candidates(logits);
-    if (allowed === undefined) return candidateToken[this.#draw(count)] as number;
+    if (allowed === undefined) return this.#drawn(count);
     // Draw from the likely tokens, dropping those the grammar rejects. If it rejects all, take the best allowed one.
     for (let tries = 0; tries < TRIES && count > 0; tries++) {
       const drawn = this.#draw(count);
       const token = candidateToken[drawn] as number;
       const isAllowed = allowed.allows(token);
       if (isAllowed === undefined) return NOT_YET;
-      if (isAllowed) return token;
+      if (isAllowed) {
+        this.#drawnFrom = count;
+        return token;
+      }
       candidateToken.copyWithin(drawn, drawn + 1, count);
       candidateWeight.copyWithin(drawn, drawn + 1, count);
       count--;
     }
     if (mustFind(allowed)) return NOT_YET;
     count = keepAllowed(count, allowed);
-    return count > 0 ? candidateToken[this.#draw(count)] as number : largestAllowed(logits, allowed);
+    return count > 0 ? this.#drawn(count) : largestAllowed(logits, allowed);
+  }
+
+  #drawn(count: number): number {
+    this.#drawnFrom = count;
+    return candidateToken[this.#draw(count)] as number;
   }
 
   /** Selects candidates by top-k, top-p and min-p, and computes their weights at this temperature. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { invalid, unsupported } from "../../api_error.ts";
 import { MediaCollector } from "../../attachments.ts";
 import type { GenerationJob } from "../../bridge.ts";
+import { extensions, readExtensions } from "../../llama_server/settings.ts";
 import {
   answerSchema,
   bookkeeping,
@@ -72,6 +73,9 @@ export const body = z.strictObject({
   prompt: z.unknown().optional(),
   // Limits calls of tools that a server runs.
   max_tool_calls: z.int().nullish(),
+  // llama-server's, of streams.
+  return_progress: extensions.return_progress,
+  timings_per_token: extensions.timings_per_token,
   // Codex's own bookkeeping.
   client_metadata: jsonObject.nullish(),
 });
@@ -94,6 +98,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
     ...(format?.type === "json_object" ? { json: true } : {}),
     ...(asked.include?.includes("message.output_text.logprobs") ? { logprobs: asked.top_logprobs ?? 0 } : {}),
     thinking: thinks(asked.reasoning?.effort) || wantsSummary(asked),
+    ...readExtensions(asked, false),
     stream: asked.stream ?? false,
   };
 }

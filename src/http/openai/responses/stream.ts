@@ -2,6 +2,7 @@
 import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import { toApiError } from "../../api_error.ts";
 import { serverSentEvent } from "../../event_stream.ts";
+import { Progress, timingsOf } from "../../llama_server/timings.ts";
 import { responseLogprobs } from "../logprobs.ts";
 import type { Body } from "./request.ts";
 import { wantsSummary } from "./request.ts";
@@ -19,6 +20,7 @@ interface OpenItem {
 export class ResponseBuilder {
   readonly #head: Head;
   readonly #asked: Body;
+  readonly #progress: Progress;
   readonly #output: OutputItem[] = [];
   #open: OpenItem | undefined;
   #calls = 0;
@@ -27,6 +29,7 @@ export class ResponseBuilder {
   constructor(head: Head, asked: Body) {
     this.#head = head;
     this.#asked = asked;
+    this.#progress = new Progress(asked);
   }
 
   get output(): readonly OutputItem[] {
@@ -36,11 +39,21 @@ export class ResponseBuilder {
   /** The first events. */
   begin(): string {
     const response = responseObject(this.#head, this.#asked, { status: "in_progress", output: [] });
-    return this.#event("response.created", { response }) + this.#event("response.in_progress", { response });
+    return this.#event("response.created", { response }) + this.#inProgress();
+  }
+
+  /** @param fields llama-server's, of a prompt that is being processed. */
+  #inProgress(fields: Record<string, unknown> = {}): string {
+    const response = responseObject(this.#head, this.#asked, { status: "in_progress", output: [] });
+    return this.#event("response.in_progress", { response, ...fields });
   }
 
   /** Events for a piece of the answer. */
   take(event: Exclude<GenerationEvent, { type: "done" }>): string {
+    if (event.type === "progress") {
+      const fields = this.#progress.take(0, event);
+      return fields === undefined ? "" : this.#inProgress(fields);
+    }
     if (event.type === "thinking") return this.#text(event.type, event.text, []);
     if (event.type === "text") return this.#text(event.type, event.text, responseLogprobs(event.logprobs));
     if (this.#asked.parallel_tool_calls === false && this.#calls > 0) return "";
@@ -66,7 +79,8 @@ export class ResponseBuilder {
     const status = statusOf(result);
     const closed = this.#close(status);
     const response = responseObject(this.#head, this.#asked, { status, output: this.#output, result });
-    return closed + this.#event(`response.${status}`, { response });
+    const timings = this.#asked.timings_per_token ? timingsOf(result) : {};
+    return closed + this.#event(`response.${status}`, { response, ...timings });
   }
 
   /** The final event of a response that failed after it began. */
@@ -87,7 +101,12 @@ export class ResponseBuilder {
     open.logprobs.push(...logprobs);
     const { delta } = this.#names(open);
     return events +
-      this.#event(delta, { ...this.#place(open), delta: text, ...(type === "text" ? { logprobs } : {}) });
+      this.#event(delta, {
+        ...this.#place(open),
+        delta: text,
+        ...(type === "text" ? { logprobs } : {}),
+        ...this.#progress.of(0),
+      });
   }
 
   #added(open: OpenItem): string {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileHead, type GgufMetadata, type TensorHead } from "../../../../bench/gguf.ts";
 import { BUILT_INS } from "../../../../src/models/built_in.ts";
+import { metadataOf } from "../../../../src/models/file/description.ts";
 import { checkGgufSize, GgufError, type GgufHead, readGgufHead } from "../../../../src/models/file/gguf.ts";
 import { bytesSource, modelBytes, splitModel } from "../../../support/gguf_files.ts";
 
@@ -188,4 +189,33 @@ Deno.test("whatever bytes are changed, a head is read or refused, and quickly", 
   }
   assert((faults.get("damaged") ?? 0) > 20 && (faults.get("none") ?? 0) > 20, JSON.stringify([...faults]));
   assert(performance.now() - begin < 20_000);
+});
+
+Deno.test("readGgufHead tells scalars with their types, and metadataOf those that describe the model", async () => {
+  const long = "x".repeat(300);
+  const keys: GgufMetadata = new Map(
+    [
+      ["general.architecture", { type: "string", value: "test" }],
+      ["test.rope.freq_base", { type: "float32", value: 0.5 }],
+      ["test.attention.causal", { type: "bool", value: true }],
+      ["test.offset", { type: "int32", value: -2 }],
+      ["test.context_length", { type: "uint64", value: 4096n }],
+      ["general.description", { type: "string", value: long }],
+      ["tokenizer.ggml.model", { type: "string", value: "gpt2" }],
+      ["tokenizer.ggml.eos_token_id", { type: "uint32", value: 7 }],
+      ["tokenizer.chat_template", { type: "string", value: long }],
+      ["tokenizer.huggingface.json", { type: "string", value: "{}" }],
+    ] as const,
+  );
+  const head = await read(fileHead(keys, [{ name: "weights", dimensions: [1], type: "i8" }]));
+  assertEquals(head.facts.get("tokenizer.chat_template"), long);
+  assertEquals(metadataOf(head), {
+    "general.architecture": "test",
+    "test.rope.freq_base": 0.5,
+    "test.attention.causal": true,
+    "test.offset": -2,
+    "test.context_length": 4096,
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.eos_token_id": 7,
+  });
 });

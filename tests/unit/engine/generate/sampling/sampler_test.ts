@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { NO_TOKEN, Sampler } from "../../../../../src/engine/generate/sampling/sampler.ts";
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0 };
@@ -155,4 +155,27 @@ Deno.test("Sampler asks for few tokens when the grammar tells all at once", () =
     assertEquals(token, 2);
     assert(asked < 20, `${asked}`);
   }
+});
+
+Deno.test("odds are those that the token was drawn with, of the tokens that were left", () => {
+  const sampler = new Sampler({ temperature: 0.5, topP: 1, topK: 3, seed: 1 });
+  const token = sampler.sample(LOGITS);
+  const shares = softmax([4, 4, 3], 0.5);
+  const { logprob, top } = sampler.odds(token, 5);
+  assertEquals(top.map(([one]) => one), [1, 4, 3]);
+  for (const [at, [, odds]] of top.entries()) assertAlmostEquals(Math.exp(odds), shares[at] ?? 0, 1e-9);
+  assertEquals(logprob, top.find(([one]) => one === token)?.[1]);
+  assertEquals(sampler.odds(token, 2).top, top.slice(0, 2));
+  const greedy = new Sampler(GREEDY);
+  assertEquals(greedy.odds(greedy.sample(LOGITS), 3), { logprob: 0, top: [[1, 0]] });
+});
+
+Deno.test("odds leave out what a grammar does not allow, once it was asked", () => {
+  const allowed = { allows: (token: number): boolean => token === 2 };
+  const sampler = new Sampler({ temperature: 1, topP: 1, topK: 0, seed: 3 });
+  const token = sampler.sample(LOGITS, allowed);
+  assertEquals(token, 2);
+  const { top } = sampler.odds(token, 10);
+  assert(top.some(([one]) => one === 2));
+  assertAlmostEquals(top.reduce((sum, [, odds]) => sum + Math.exp(odds), 0), 1, 1e-9);
 });

@@ -42,6 +42,8 @@ interface Costly {
   readonly socket: "infer.sock" | "infer.v2.sock";
   /** Tokens per answer; default: one, because decoding is not what is measured. */
   readonly tokens?: number;
+  /** Default: {@linkcode REQUESTS}. */
+  readonly requests?: number;
   /** Fields of the n-th request. */
   request(number: number): Record<string, unknown>;
 }
@@ -117,6 +119,34 @@ const COSTLY: readonly Costly[] = [
   },
 ];
 
+/** Lines of nearly 62 MiB, close to the largest frame. */
+const LARGE: readonly Costly[] = [
+  {
+    name: "a text of 62 MiB",
+    socket: "infer.sock",
+    requests: 2,
+    request: (number) => ({ messages: hello(`${number} ${'apple "river" stone clöud '.repeat(2_300_000)}`) }),
+  },
+  {
+    name: "an attachment of 62 MiB",
+    socket: "infer.v2.sock",
+    requests: 2,
+    request: () => ({
+      messages: [{ role: "user", content: [{ type: "image", attachment_id: "a" }] }],
+      attachments: [{ id: "a", kind: "image", mime: "image/png", bytes: "iVBORw0KGgoA/+zz".repeat(4_000_000) }],
+    }),
+  },
+  {
+    name: "260 000 values in 62 MiB",
+    socket: "infer.sock",
+    requests: 2,
+    request: (number) => ({
+      messages: hello(`Hello ${number}.`),
+      padding: Array.from({ length: 260_000 }, (_, i) => `${number} ${i} ${"x".repeat(224)}`),
+    }),
+  },
+];
+
 function objectOf(
   count: number,
   property: (index: number) => [name: string, schema: unknown],
@@ -155,11 +185,12 @@ export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
   const prompts = wordPrompts(24);
   const rows: Row[] = [];
   let number = 0;
-  for (const [index, { name, socket, tokens = 1, request }] of COSTLY.entries()) {
+  const kinds = [...COSTLY, ...LARGE];
+  for (const [index, { name, socket, tokens = 1, requests = REQUESTS, request }] of kinds.entries()) {
     const sides: Results<NeighbourResult> = { peer: [], ours: [] };
     const most = quick ? 1 : rounds;
     for (let round = 0; round < most; round++) {
-      progress.at((index + round / most) / COSTLY.length, `${SECTION}: ${name}, round ${round + 1} of ${most}`);
+      progress.at((index + round / most) / kinds.length, `${SECTION}: ${name}, round ${round + 1} of ${most}`);
       for (const side of round % 2 === 0 ? ["peer", "ours"] as const : ["ours", "peer"] as const) {
         const fields = (): Record<string, unknown> =>
           side === "peer" ? { messages: hello(`Hello ${++number}.`) } : request(++number);
@@ -173,7 +204,7 @@ export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
             aloneMs: ALONE_MS,
             path: side === "peer" ? daemon.target.path : daemon.target.path.replace(/infer\.sock$/, socket),
             lines: Array.from(
-              { length: REQUESTS },
+              { length: requests },
               () => JSON.stringify({ id: "c", max_tokens: tokens, temperature: 0, ...fields() }),
             ),
             apartMs: APART_MS,

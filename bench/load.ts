@@ -164,6 +164,8 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   const { target, sampling, streamTokens } = job;
   const pieces: number[] = [];
   const running = Promise.withResolvers<void>();
+  // Not while the stream is measured: one may be 62 MiB.
+  const lines = job.lines.map((line) => new TextEncoder().encode(line + "\n"));
   const streaming = await Client.connect({ kind: "stream", target, prompts: [], maxTokens: streamTokens, sampling });
   const streamed = streaming.ask(job.stream, (ms) => {
     if (pieces.push(ms) === PIECES_BEFORE) running.resolve();
@@ -175,7 +177,7 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
     await delay(job.aloneMs);
     const sent = performance.now();
     const endings: string[] = [];
-    for (const line of job.lines) {
+    for (const line of lines) {
       const now = performance.now();
       if (now - sent >= job.mostMs) break;
       const [ending] = await Promise.all([
@@ -204,10 +206,10 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
 }
 
 /** Send one request on its own connection and return how it ended. */
-async function askOnce(path: string, line: string, mostMs: number): Promise<string> {
+async function askOnce(path: string, line: Uint8Array, mostMs: number): Promise<string> {
   using connection = await Deno.connect({ transport: "unix", path });
   let ending = "cancelled";
-  const answered = writeAll(connection, new TextEncoder().encode(line + "\n")).then(() =>
+  const answered = writeAll(connection, line).then(() =>
     new Lines(connection).until((answer) => {
       const { type, code } = JSON.parse(answer) as { readonly type: string; readonly code?: string };
       if (type !== "done" && type !== "error") return false;

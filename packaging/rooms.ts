@@ -43,12 +43,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["client/errors", "client/wire"],
     large: "one file for each thing that a caller can do",
   },
-  "src/models/file": { imports: [] },
-  "src/models/store": { imports: ["client/protocol", "src/models/file"] },
-  "src/models/transfer": { imports: ["client/protocol", "src/models/file", "src/models/store"] },
-  "src/models": { imports: ["client/protocol", ...MODELS] },
   "src/ndjson": { imports: [] },
   "src/log": { imports: ["client/protocol"] },
+  "src/models/file": { imports: ["src/log"] },
+  "src/models/store": { imports: ["client/protocol", "src/log", "src/models/file"] },
+  "src/models/transfer": { imports: ["client/protocol", "src/models/file", "src/models/store"] },
+  "src/models": { imports: ["client/protocol", "src/log", ...MODELS] },
   "src/libraries": { imports: [] },
   "src/confinement": { imports: [] },
   "src/inference": { imports: ["client/protocol", "src/models/file"] },
@@ -71,7 +71,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/engine/ipc": { imports: ["client/protocol", "src/confinement", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": {
-    imports: ["src/confinement", "src/libraries", "src/engine/ipc"],
+    imports: ["src/confinement", "src/libraries", "src/log", "src/engine/ipc"],
     folders: ["src/engine/native/cpu", "src/engine/native/libc", "src/engine/native/threads"],
   },
   "src/engine/jinja": {
@@ -115,6 +115,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "client/protocol",
       "src/inference",
+      "src/log",
       "src/work",
       "src/grammar",
       "src/engine/ipc",
@@ -125,7 +126,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     folders: ["src/engine/generate/ahead", "src/engine/generate/sampling", "src/engine/generate/work"],
   },
-  "src/engine/encode": { imports: ["src/inference", "src/engine/ipc", "src/engine/native"] },
+  "src/engine/encode": { imports: ["src/inference", "src/log", "src/engine/ipc", "src/engine/native"] },
   "src/engine": {
     imports: [
       "src/confinement",
@@ -133,6 +134,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/work",
       "src/grammar",
       "src/libraries",
+      "src/log",
       "src/engine/ipc",
       "src/engine/native",
       "src/engine/chat/render",
@@ -141,7 +143,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/engine/encode",
     ],
   },
-  "src/processes": { imports: ["src/engine/ipc", "src/log", "src/ndjson", "src/server"] },
+  "src/processes": { imports: ["src/engine/ipc", "src/inference", "src/log", "src/ndjson", "src/server"] },
   "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
     folders: ["src/backend/llama/watch"],
@@ -152,12 +154,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/grammar",
       "src/inference",
       "src/libraries",
+      "src/log",
       "src/models/file",
+      "src/ndjson",
       "src/processes",
     ],
   },
-  "src/backend/on_demand": { imports: ["src/inference", "src/backend/llama"] },
-  "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference"] },
+  "src/backend/on_demand": { imports: ["src/inference", "src/log", "src/backend/llama"] },
+  "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference", "src/ndjson"] },
   "src/libraries/fetch": {
     imports: [
       "client/protocol",
@@ -165,6 +169,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/confinement",
       "src/engine/ipc",
       "src/libraries",
+      "src/log",
       "src/models/store",
       "src/models/transfer",
       "src/processes",
@@ -172,7 +177,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/pipeline": { imports: ["client/protocol", "src/inference", "src/log"] },
   "src/surfaces": {
-    imports: ["client/protocol", "src/inference", "src/pipeline"],
+    imports: ["client/protocol", "src/inference", "src/ndjson", "src/pipeline"],
     large: "one file for each protocol, and the field readers they share",
   },
   "src/server": {

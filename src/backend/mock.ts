@@ -13,6 +13,7 @@ import {
   DEFAULT_CONTEXT_TOKENS,
   SERVICES,
 } from "../inference/backend.ts";
+import { callId, callsIn } from "../inference/call_ids.ts";
 import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent, TokenLogprob } from "../inference/events.ts";
 import type {
@@ -32,6 +33,8 @@ import { turn } from "../inference/turn.ts";
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
 const DEFAULT_DIMENSIONS = 8;
 
+/** Characters in which words are counted per turn of the event loop. */
+const COUNTED_CHARACTERS = 256 * 1024;
 /** Tokens without delay per turn of the event loop; more would starve other tasks. */
 const TOKENS_PER_TURN = 32;
 
@@ -105,7 +108,7 @@ export class MockBackend implements Backend {
     yield {
       type: "done",
       reason: cut ? "length" : calls.length > 0 ? "tool_use" : "end",
-      usage: { promptTokens: countWords(request), completionTokens: length, cachedTokens: 0 },
+      usage: { promptTokens: await countWords(request), completionTokens: length, cachedTokens: 0 },
       ...(required && length <= thoughts.length ? { toolChoiceUnsatisfied: true } : {}),
     };
   }
@@ -149,7 +152,7 @@ export class MockBackend implements Backend {
           ? { pieces: request.tokens.map((token) => [...new TextEncoder().encode(String.fromCharCode(token))]) }
           : { text: request.tokens.map((token) => String.fromCharCode(token)).join("") };
       case "count":
-        return { count: countWords(request.conversation) };
+        return { count: await countWords(request.conversation) };
       case "apply_template":
         return {
           text: request.conversation.messages.map(({ role, content }) => `${role}: ${textIn(content)}\n`).join(""),
@@ -188,14 +191,15 @@ export class MockBackend implements Backend {
     const [first] = callable;
     if (first === undefined) return [];
     const required = mustCall(toolChoice);
-    if (!required && blocksOf(messages.at(-1)?.content).some(({ type }) => type === "tool_result")) return [];
+    const last = messages.at(-1)?.content ?? "";
+    if (!required && typeof last !== "string" && last.some(({ type }) => type === "tool_result")) return [];
     const offered = (this.#config.script.calls ?? []).filter((call) => callable.some(({ name }) => name === call.name));
     const calls = required && offered.length === 0 ? [{ name: first.name, input: {} }] : offered;
     // Call ids are unique within a conversation.
-    const made = messages.flatMap(({ content }) => blocksOf(content)).filter(({ type }) => type === "tool_use").length;
+    const made = callsIn(messages).length;
     return calls.map(({ name, input }, index): ToolUse => ({
       type: "tool_use",
-      toolCallId: `tc-${made + index + 1}`,
+      toolCallId: callId(made + index + 1),
       name,
       input,
     }));
@@ -256,22 +260,37 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-function blocksOf(content: string | readonly ContentBlock[] = []): readonly ContentBlock[] {
-  return typeof content === "string" ? [] : content;
+/** Attachments, calls and tokens count as one word. */
+async function countWords(
+  { messages, prompt = [] }: Pick<GenerationRequest, "messages" | "prompt">,
+): Promise<number> {
+  let words = 0;
+  for (const part of [...messages.flatMap(({ content }) => partsOf(content)), ...prompt]) {
+    words += typeof part === "string" ? await countWordsIn(part) : 1;
+  }
+  return words;
 }
 
-function countWords({ messages, prompt = [] }: Pick<GenerationRequest, "messages" | "prompt">): number {
-  const said = messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
-  return prompt.reduce<number>((sum, part) => sum + (typeof part === "string" ? wordsOf(part).length : 1), said);
+/** The texts in a content, and `undefined` for what is no text. */
+function partsOf(content: string | readonly ContentBlock[]): (string | undefined)[] {
+  if (typeof content === "string") return [content];
+  return content.flatMap((block) => {
+    if (block.type === "text" || block.type === "thinking") return [block.text];
+    return block.type === "tool_result" ? partsOf(block.content) : [undefined];
+  });
 }
 
-/** Attachments and calls count as one word. */
-function countWordsIn(content: string | readonly ContentBlock[]): number {
-  if (typeof content === "string") return wordsOf(content).length;
-  return content.reduce((sum, block) => {
-    if (block.type === "text" || block.type === "thinking") return sum + countWordsIn(block.text);
-    return block.type === "tool_result" ? sum + countWordsIn(block.content) : sum + 1;
-  }, 0);
+/** Counts in long texts in pieces: others are served in between. */
+async function countWordsIn(text: string): Promise<number> {
+  let words = 0;
+  let isInWord = false;
+  for (let at = 0; at < text.length; at += COUNTED_CHARACTERS) {
+    if (at > 0) await turn();
+    const piece = text.slice(at, at + COUNTED_CHARACTERS);
+    words += wordsOf(piece).length - (isInWord && /^\S/.test(piece) ? 1 : 0);
+    isInWord = /\S/.test(piece.slice(-1));
+  }
+  return words;
 }
 
 function wordsOf(text: string): string[] {

@@ -46,9 +46,7 @@ export function loadDraftModel(library: Library, files: DraftFiles, options: Dra
     beside: target,
     available: available - target.bytes,
     ...(gpuLayers === 0 ? { gpuLayers } : {}),
-    settings: {
-      ...defined({ mmap, mlock, mainGpu, tensorSplit }),
-    },
+    settings: defined({ mmap, mlock, mainGpu, tensorSplit }),
   });
   if (purposeOf(model, files).purpose !== "generate") refuse("it does not generate text token by token");
   if (model.wholeSequencesOnly) refuse("it cannot take back tokens");

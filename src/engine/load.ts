@@ -12,6 +12,7 @@ import { type Fetch, obtainLibraries } from "./native/libraries.ts";
 import { type Library, openLibrary } from "./native/library.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget } from "./native/memory.ts";
 import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
+import { defined } from "../inference/objects.ts";
 import type { EngineConfig } from "./ipc/messages.ts";
 import { Model } from "./native/model.ts";
 import { loadDraftModel, openDraft } from "./draft_model.ts";
@@ -29,7 +30,6 @@ import { usableCores } from "./native/threads/governor.ts";
 
 /** Time for warm-up decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
-/** Tokens of a warm-up text. */
 const WARM_UP_TOKENS = 128;
 
 /** Communication with the daemon. */
@@ -74,9 +74,7 @@ export async function load(
   const available = (config.memoryBytes ?? availableBytes()) - (config.reservedBytes ?? 0);
   const model = Model.load(library, config.partPaths ?? [config.modelPath], {
     available,
-    ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
-    ...(config.native === undefined ? {} : { settings: config.native }),
-    ...(config.chatTemplate === undefined ? {} : { chatTemplate: config.chatTemplate }),
+    ...defined({ gpuLayers: config.gpuLayers, settings: config.native, chatTemplate: config.chatTemplate }),
     onProgress: (share) =>
       send({ type: "phase", phase: "mmap", path: config.modelPath, progress: Math.round(share * 100) / 100 }),
     onFailure: (reason) => {
@@ -93,8 +91,7 @@ export async function load(
     model,
     modelPath: config.modelPath,
     available,
-    ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
-    ...(config.native === undefined ? {} : { settings: config.native }),
+    ...defined({ gpuLayers: config.gpuLayers, settings: config.native }),
   });
   // An accelerator's memory is managed by the native library.
   const budget: MemoryBudget = {
@@ -136,8 +133,7 @@ export async function load(
   });
   if (opened !== undefined) warmUp(opened.context, MOST_STREAMS);
   library.endLoading({ alone: true, accelerator: model.accelerator });
-  const residentBytes = Deno.memoryUsage().rss;
-  tellUnconfined(confine(model.accelerator));
+  const residentBytes = finishOpening(model);
   const scheduler = new Scheduler({
     decoder: context,
     parallel,
@@ -145,8 +141,7 @@ export async function load(
     wholeSequencesOnly: model.wholeSequencesOnly,
     kept,
     guesses: Math.min(guesses, contextTokens - parallel),
-    ...(opened === undefined ? {} : { draft: opened.draft }),
-    ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
+    ...defined({ draft: opened?.draft, quietMs: config.quietMs }),
   });
   pulse.abandons = (ids) => scheduler.abandons(ids);
   pulse.yields = () => scheduler.yields;
@@ -195,9 +190,17 @@ function tellUnenforced(): (what: Unenforced) => void {
   };
 }
 
-/** Not every system can confine native code. */
-function tellUnconfined(reason: string | undefined): void {
+/**
+ * Confine the process: everything is open.
+ *
+ * @returns Its memory before.
+ */
+function finishOpening({ accelerator }: Model): number {
+  const residentBytes = Deno.memoryUsage().rss;
+  const reason = confine(accelerator);
+  // Not every system can confine native code.
   if (reason !== undefined) send({ type: "warning", msg: "engine_unconfined", fields: { reason } });
+  return residentBytes;
 }
 
 /** If there is such a device, the log says why it is not used. */
@@ -261,8 +264,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
     do encoder.warmUp(tokens); while (performance.now() < until);
   }
   library.endLoading();
-  const residentBytes = Deno.memoryUsage().rss;
-  tellUnconfined(confine(model.accelerator));
+  const residentBytes = finishOpening(model);
   const { modelName, parallel } = config;
   send({
     type: "ready",

@@ -32,6 +32,7 @@ import type { Job } from "./generate/running.ts";
 import type { Work } from "../work/work.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { type Encoding, type Engine, type Generating, load } from "./load.ts";
+import { errorText } from "../log/error_text.ts";
 
 /** Poll interval for messages while only other threads compute. */
 const LOOK_MS = 2;
@@ -43,13 +44,12 @@ function* prepare({ answers, model, defaults }: Generating, id: number, asked: E
   return yield* answers.job(id, request);
 }
 
-/** The error event of a rejected request. */
 function refusalOf(id: number, error: unknown): EngineEvent {
   if (error instanceof AttachmentError) return { id, error: "attachment_unsupported", message: error.message };
   const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError ||
       error instanceof TokenizerError
     ? error.message
-    : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
+    : `The model's chat template refuses this conversation: ${errorText(error)}`;
   return error instanceof PromptTooLongError
     ? { id, error: "context_length", message, size: error.size }
     : { id, error: "invalid_request", message };
@@ -102,7 +102,6 @@ function handle(engine: Engine, message: ToEngine): void {
   }
 }
 
-/** Answer a tokenizer request. */
 function* answer(
   { tokenizer, defaults }: Generating,
   { id, request }: Extract<ToEngine, { op: "tokenizer" }>,
@@ -230,7 +229,7 @@ try {
     send({ type: "fatal", message: error.message, ...(error instanceof MemoryError ? { outOfMemory: true } : {}) });
   } else {
     console.error(error);
-    send({ type: "fatal", message: `The engine failed: ${error instanceof Error ? error.message : error}` });
+    send({ type: "fatal", message: `The engine failed: ${errorText(error)}` });
   }
   exit(1);
 }

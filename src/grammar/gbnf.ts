@@ -227,12 +227,7 @@ class Parser {
   }
 
   #ruleNumber(name: string): number {
-    let rule = this.#names.get(name);
-    if (rule === undefined) {
-      rule = this.#rules.push(undefined) - 1;
-      this.#names.set(name, rule);
-    }
-    return rule;
+    return this.#names.getOrInsertComputed(name, () => this.#rules.push(undefined) - 1);
   }
 
   #define(alternatives: GrammarSymbol[][]): number {

@@ -45,7 +45,6 @@ export function refuseLeftRecursion(
   }
 }
 
-/** Nullable rules. */
 function nullableRules(rules: readonly (readonly (readonly GrammarSymbol[])[])[]): boolean[] {
   const nullable = rules.map(() => false);
   /** Alternatives that wait for a rule to become nullable. */

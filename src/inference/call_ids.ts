@@ -1,14 +1,12 @@
-/** Ids of tool calls for backends without ids of their own: numbered through the conversation. */
-import type { ChatMessage } from "./request.ts";
+/** The tool calls of a conversation, and ids for backends without ids of their own: numbered through it. */
+import type { ChatMessage, ToolUse } from "./request.ts";
 
 export function callId(count: number): string {
   return `tc-${count}`;
 }
 
-export function countCalls(messages: readonly ChatMessage[]): number {
-  return messages.reduce(
-    (sum, { content }) =>
-      typeof content === "string" ? sum : sum + content.filter(({ type }) => type === "tool_use").length,
-    0,
+export function callsIn(messages: readonly ChatMessage[]): ToolUse[] {
+  return messages.flatMap(({ content }) =>
+    typeof content === "string" ? [] : content.filter((block) => block.type === "tool_use")
   );
 }

@@ -55,7 +55,6 @@ export function chooseLibraries(setting: AcceleratorSetting, machine: Machine): 
   );
 }
 
-/** Whether packages of an accelerator are published for this platform. */
 function isPublished(accelerator: typeof GPUS[number], base: PackageName): boolean {
   return accelerator === "metal" ? base === "mac-arm64-metal" : base === "linux-x64" || base === "win-x64";
 }

@@ -39,9 +39,7 @@ export interface CudaFound {
 /** Minimum driver version by CUDA release. */
 const LEAST_DRIVER = { 13: 580, 12: 525 } as const;
 const NVIDIA_DEVICES = ["/proc/driver/nvidia/version", "/dev/nvidiactl"];
-/** GPU device under WSL. */
 const WSL_DEVICE = "/dev/dxg";
-/** Number of the first render node. */
 const FIRST_RENDER_NODE = 128;
 const MOST_RENDER_NODES = 16;
 /** Mesa's software renderer. */
@@ -79,7 +77,7 @@ function findCudaOnLinux(machine: Machine): Support<CudaFound> {
     return {
       usable: false,
       reason: "NVIDIA's driver has no CUDA library (libcuda.so.1)",
-      hasDriver: isNvidia(machine),
+      hasDriver: NVIDIA_DEVICES.some(machine.exists),
     };
   }
   const libraries = (runtime: number): string[] =>
@@ -88,10 +86,6 @@ function findCudaOnLinux(machine: Machine): Support<CudaFound> {
     const found = libraries(runtime).map((name) => findLibraryFile(machine, name, toolkitFolders(machine)));
     return found.every((path) => path !== undefined) ? found : undefined;
   });
-}
-
-function isNvidia(machine: Machine): boolean {
-  return NVIDIA_DEVICES.some(machine.exists);
 }
 
 function findCudaOnWindows(machine: Machine): Support<CudaFound> {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { checkModel, ModelFileError, verifyModel } from "./file/model_file.ts";
 import { createSha256 } from "./file/sha256.ts";
+import { errorText } from "../log/error_text.ts";
 
 /** The built-in generative model. */
 export const BUILT_IN_MODEL = "inferd-tiny" as const;
@@ -91,8 +92,7 @@ export async function builtInModelPath(options: BuiltInOptions): Promise<string>
     return path;
   } catch (error) {
     options.signal?.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BuiltInError(`Cannot fetch the built-in model from "${url}": ${reason}`, { cause: error });
+    throw new BuiltInError(`Cannot fetch the built-in model from "${url}": ${errorText(error)}`, { cause: error });
   }
 }
 

@@ -42,7 +42,6 @@ export async function clearAway(root: string, options: GcOptions): Promise<GcRes
   return await new Clearing(root, options).run();
 }
 
-/** One run. */
 class Clearing {
   readonly #root: string;
   readonly #dryRun: boolean;

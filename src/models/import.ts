@@ -6,7 +6,15 @@ import { dirname, join } from "node:path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { checkModelName, checkSha256, partialDir } from "./store/layout.ts";
 import type { ModelSource } from "./store/manifest.ts";
-import { checkModel, type FileIdentity, hashModelFile, identify, ModelFileError, sameFile } from "./file/model_file.ts";
+import {
+  checkModel,
+  type FileIdentity,
+  hashModelFile,
+  identify,
+  ModelFileError,
+  sameBytes,
+  sameFile,
+} from "./file/model_file.ts";
 import { type ClaimOptions, NameClaim } from "./store/name_claim.ts";
 import { LINK, moveToBlob, Partial } from "./transfer/partial.ts";
 import { findPlaced, type PlacedBlob } from "./store/placed.ts";
@@ -70,6 +78,7 @@ export async function importFile(
   if (options.sha256 !== undefined) checkSha256(options.sha256);
   const what = `Cannot import "${path}"`;
   const placed: ImportedFile[] = [];
+  using locks = new DisposableStack();
   try {
     const files = await checkModel(path);
     using claim = await NameClaim.take({ root, name, what }, options);
@@ -82,7 +91,7 @@ export async function importFile(
       throw new ModelStoreError("mismatch", `${what}: its SHA-256 is ${sha256}, not ${options.sha256}`);
     }
     await claim.allow({ sha256 });
-    for (const job of jobs) placed.push(await place(job));
+    for (const job of jobs) placed.push(locks.use(await place(job)));
     await claim.keep({
       ...manifestParts(placed),
       license: options.license ?? null,
@@ -102,8 +111,6 @@ export async function importFile(
   } catch (error) {
     signal?.throwIfAborted();
     throw error instanceof ModelFileError ? importError(what, path, error) : storeError(what, error);
-  } finally {
-    for (const one of placed) one[Symbol.dispose]();
   }
 }
 
@@ -150,7 +157,7 @@ async function place(job: Job): Promise<ImportedFile> {
   const look = { what, sizeBytes: identity.size, signal, onPhase };
   const present = async (): Promise<ImportedFile | undefined> => {
     const found = await findPlaced(root, sha256, look);
-    return found === undefined ? undefined : withHow(found, "present");
+    return found && { ...found, how: "present" };
   };
   const before = await present();
   if (before !== undefined) return before;
@@ -178,11 +185,7 @@ async function place(job: Job): Promise<ImportedFile> {
   }
   const placed = await findPlaced(root, sha256, { ...look, check: "size", onPhase: undefined });
   if (placed === undefined) throw new ModelStoreError("io", `${what}: the blob was removed meanwhile`);
-  return withHow({ ...placed, hashed: true, [Symbol.dispose]: () => placed[Symbol.dispose]() }, how);
-}
-
-function withHow(found: PlacedBlob, how: ImportedHow): ImportedFile {
-  return { ...found, how, [Symbol.dispose]: () => found[Symbol.dispose]() };
+  return { ...placed, hashed: true, how };
 }
 
 /** Hard-links the file. Fails on some file systems, across file systems, and for files of other users. */
@@ -200,9 +203,7 @@ async function link(file: string, target: string): Promise<boolean> {
 async function checkLink(path: string, { what, identity }: Job): Promise<void> {
   const now = identify(await Deno.stat(path));
   // The ctime changes with the link itself.
-  const same = now.dev === identity.dev && now.ino === identity.ino && now.size === identity.size &&
-    now.mtimeMs === identity.mtimeMs;
-  if (!same) throw changed(what);
+  if (!sameBytes(now, identity)) throw changed(what);
 }
 
 async function copy(target: string, { what, file, sha256, options }: Job): Promise<void> {

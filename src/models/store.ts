@@ -168,21 +168,15 @@ export class Store {
    * @throws {ModelStoreError} If a blob does not exist.
    */
   async hold(...hashes: readonly string[]): Promise<Disposable> {
-    const files: Deno.FsFile[] = [];
-    const letGo = (): void => files.forEach((file) => file.close());
-    try {
-      for (const path of hashes.map((hash) => this.blobPath(hash))) {
-        const file = await openShared(path).catch((error) => {
-          throw storeError(`Cannot hold "${path}"`, error);
-        });
-        if (file === undefined) throw new ModelStoreError("not_found", `The model store has no blob "${path}"`);
-        files.push(file);
-      }
-    } catch (error) {
-      letGo();
-      throw error;
+    using locks = new DisposableStack();
+    for (const path of hashes.map((hash) => this.blobPath(hash))) {
+      const file = await openShared(path).catch((error) => {
+        throw storeError(`Cannot hold "${path}"`, error);
+      });
+      if (file === undefined) throw new ModelStoreError("not_found", `The model store has no blob "${path}"`);
+      locks.use(file);
     }
-    return { [Symbol.dispose]: letGo };
+    return locks.move();
   }
 
   /**

@@ -3,9 +3,9 @@
  * daemon runs.
  */
 import { type ChildKind, MOST_ORDER_BYTES, parseOrder, type Report } from "../processes/orders.ts";
-import { errorText } from "../log/error_text.ts";
 import { readStderr, signalChild } from "../processes/process.ts";
 import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
+import { errorText } from "../log/error_text.ts";
 
 /** Command of a child process. */
 export interface ChildCommand {

@@ -8,8 +8,6 @@ const SMALL_BUFFER_BYTES = 1024;
 /** Maximum buffer size; longer lines span several buffers. */
 const LARGE_BUFFER_BYTES = 64 * 1024;
 const GROWTH = 4;
-/** Full buffers that are decoded ahead at a time: a few milliseconds. */
-const BUFFERS_AHEAD = 64;
 
 const NEWLINE = 0x0a;
 
@@ -31,8 +29,8 @@ export class LineAssembler {
   #fullBytes = 0;
   #buffer: Uint8Array<ArrayBuffer>;
   #used = 0;
-  /** The beginning of the current line, decoded before its end is. */
-  #ahead: { readonly decoder: TextDecoder; readonly texts: string[] } | undefined;
+  /** Decodes the current line, whose beginning has been handed out. */
+  #ahead: TextDecoder | undefined;
 
   /**
    * @param maxBytes Maximum line length in bytes, without newline.
@@ -110,18 +108,20 @@ export class LineAssembler {
   }
 
   /**
-   * Decode more of the current line before its end is committed, which would decode all of it at once.
+   * Hand out more of the current line before it is complete. What `commit` and `finish` return then begins with the
+   * rest of this line.
    *
-   * @returns Whether there is more to decode.
+   * @returns A part that contains no newline; undefined: there is no more of it, or it is not UTF-8.
    */
-  decodeAhead(): boolean {
-    const { decoder, texts } = this.#ahead ??= { decoder: strictDecoder(), texts: [] };
+  takeAhead(): string | undefined {
+    const part = this.#full.shift();
+    if (part === undefined) return undefined;
     try {
-      for (const part of this.#full.splice(0, BUFFERS_AHEAD)) texts.push(decoder.decode(part, { stream: true }));
+      return (this.#ahead ??= strictDecoder()).decode(part, { stream: true });
     } catch {
       this.refuse("not_utf8");
+      return undefined;
     }
-    return this.#full.length > 0;
   }
 
   /** Emits the last line at the end of input, if it lacks a newline. */
@@ -147,8 +147,7 @@ export class LineAssembler {
       start = newline === -1 ? end : newline + 1;
       try {
         const last = [...this.#full.splice(0), this.#buffer.subarray(0, start)];
-        first = [...ahead.texts, ...last.map((part) => ahead.decoder.decode(part, { stream: true }))].join("") +
-          ahead.decoder.decode();
+        first = last.map((part) => ahead.decode(part, { stream: true })).join("") + ahead.decode();
       } catch {
         this.refuse("not_utf8");
         return "";

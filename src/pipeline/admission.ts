@@ -71,8 +71,7 @@ export class Admission {
         },
       };
       signal.addEventListener("abort", leave, { once: true });
-      const queue = this.#queues.get(caller) ?? new Set();
-      this.#queues.set(caller, queue.add(waiter));
+      this.#queues.getOrInsertComputed(caller, () => new Set()).add(waiter);
       this.#waiting++;
     });
   }
@@ -114,14 +113,9 @@ export class Admission {
   #permit(caller: string): Permit {
     this.#active++;
     this.#running.set(caller, this.#runs(caller) + 1);
-    let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        this.#release(caller);
-      },
-    };
+    const permit = new DisposableStack();
+    permit.defer(() => this.#release(caller));
+    return permit;
   }
 
   #runs(caller: string): number {

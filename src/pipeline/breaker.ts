@@ -5,7 +5,6 @@
 
 /** Failures within the window, with no success between them, that open the breaker. */
 const FAILURES = 3;
-/** The sliding window, in milliseconds. */
 const WINDOW_MS = 60_000;
 /** How long it stays open before a trial, in milliseconds. */
 const OPEN_MS = 30_000;

@@ -216,7 +216,6 @@ class Place implements Disposable {
   }
 }
 
-/** How a request ended. */
 type End<R> = { readonly frame: R } | { readonly error: WireError };
 
 /**

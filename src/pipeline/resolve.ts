@@ -63,6 +63,8 @@ export interface ResolvedRequest<R = LastFrame> {
 
 /** Maximum length of a quoted value in a message, in UTF-16 units. */
 const SHOWN_LENGTH = 40;
+/** Longer texts are not even looked into: they may have to be copied for that. */
+const MAX_LOOKED_INTO_LENGTH = 1024 * 1024;
 
 /** A value as messages show it: quoted and truncated, at a cost that does not grow with the value. */
 export function shown(value: unknown, length = SHOWN_LENGTH): string {
@@ -70,6 +72,7 @@ export function shown(value: unknown, length = SHOWN_LENGTH): string {
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
+  if (value.length > MAX_LOOKED_INTO_LENGTH) return `a text of ${value.length} characters`;
   return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
 }
 

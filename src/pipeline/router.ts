@@ -119,15 +119,12 @@ function idle(entry: Entry): Promise<void> {
 }
 
 function called(entries: readonly Entry[], model: string | undefined): readonly Entry[] {
-  return model === undefined ? entries : entries.filter(({ backend }) => isCalled(backend, model));
+  if (model === undefined) return entries;
+  return entries.filter(({ backend: { name, capabilities } }) => name === model || capabilities?.model === model);
 }
 
 function isPassable({ backend, breaker }: Entry): boolean {
   return takesRequests(backend.state) && breaker.passable;
-}
-
-function isCalled({ name, capabilities }: Backend, model: string): boolean {
-  return name === model || capabilities?.model === model;
 }
 
 function unknownModel(model: string, able: readonly { readonly backend: Backend }[]): InvalidRequestError {

@@ -1,4 +1,5 @@
 /** A process started by the monitor that connects to the daemon's private socket. */
+import { turn } from "../inference/turn.ts";
 import type { Child, MonitorLink } from "./monitor_link.ts";
 import type { Met, PrivateSocket } from "./private_socket.ts";
 import {
@@ -8,7 +9,7 @@ import {
   type ProcessKind,
   type ProcessListener,
   readMessages,
-  toLine,
+  toPieces,
 } from "./process.ts";
 
 /** The monitor link and the socket the process connects to. */
@@ -23,7 +24,7 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   #child: Child | undefined;
   #conn: Deno.UnixConn | undefined;
   /** Messages not sent yet. */
-  #unsent: Uint8Array<ArrayBuffer>[] = [];
+  #unsent: Iterable<Uint8Array<ArrayBuffer>>[] = [];
   #isSending = false;
   #isClosing = false;
   #killedFor: string | undefined;
@@ -43,7 +44,7 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
 
   send(message: Out): void {
     if (this.#isClosing) return;
-    this.#unsent.push(toLine(message));
+    this.#unsent.push(toPieces(message));
     void this.#sendAll();
   }
 
@@ -107,8 +108,13 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
     if (conn === undefined || this.#isSending) return;
     this.#isSending = true;
     try {
-      for (let bytes = this.#unsent.shift(); bytes !== undefined; bytes = this.#unsent.shift()) {
-        while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+      for (let line = this.#unsent.shift(); line !== undefined; line = this.#unsent.shift()) {
+        let isFirst = true;
+        for (let bytes of line) {
+          if (!isFirst) await turn();
+          isFirst = false;
+          while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+        }
       }
       if (this.#isClosing) await conn.closeWrite();
     } catch {

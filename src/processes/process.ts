@@ -2,7 +2,8 @@
  * A process, such as an engine, that exchanges lines of JSON with the daemon, whoever starts it. Knows nothing of what
  * the messages mean.
  */
-import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
+import { gradualJson, isLarge } from "../ndjson/gradual_writer.ts";
+import { JsonLines } from "../ndjson/json_lines.ts";
 
 /** Large enough for many steps of all slots; a longer message only takes another read. */
 export const READ_BYTES = 64 * 1024;
@@ -69,6 +70,11 @@ export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
   return encoder.encode(JSON.stringify(message) + "\n");
 }
 
+/** A line in pieces, of which each is made when the one before has been sent: only one if it is short. */
+export function toPieces(message: unknown): Iterable<Uint8Array<ArrayBuffer>> {
+  return isLarge(message) ? gradualJson(message, "\n") : [toLine(message)];
+}
+
 /**
  * Deliver messages until the end of the stream. Hot path: one read per step.
  *
@@ -81,13 +87,13 @@ export async function readMessages<In>(
   onMessage: (message: In) => void,
   maxBytes: number = MOST_MESSAGE_BYTES,
 ): Promise<void> {
-  const assembler = new LineAssembler(maxBytes, READ_BYTES);
+  const lines = new JsonLines(maxBytes, READ_BYTES);
   let buffer = new Uint8Array(READ_BYTES);
   for (;;) {
     const bytes = await read(buffer);
     if (bytes === undefined) return;
-    for (const line of splitLines(assembler.push(bytes))) onMessage(JSON.parse(line) as In);
-    if (assembler.violation !== undefined) throw new TypeError(`Not a message: ${assembler.violation}`);
+    for (const message of lines.push(bytes)) onMessage(message as In);
+    if (lines.violation !== undefined) throw new TypeError(`Not a message: ${lines.violation}`);
     buffer = new Uint8Array(bytes.buffer);
   }
 }

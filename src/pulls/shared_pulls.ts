@@ -9,7 +9,6 @@ export const MOST_PULLS = 4;
 /** Starts a download; rejects if it fails, or with the signal's reason. */
 export type StartPull = (reference: string, tell: (line: PullLine) => void, signal: AbortSignal) => Promise<void>;
 
-/** One download. */
 class Shared {
   /** All lines so far; progress replaces the line before. */
   readonly lines: PullLine[] = [];

@@ -12,7 +12,6 @@ import { isModelName, ModelStoreError, type PullSpec, Store } from "../models/st
 import type { ListedModel, PullLine } from "../http/model_store.ts";
 import { type Failure, readOrder, type Report, type Setup } from "./messages.ts";
 
-/** Interval of progress lines, in milliseconds. */
 const PROGRESS_MS = 250;
 
 /** Executes orders. */

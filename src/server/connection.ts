@@ -10,7 +10,7 @@ import type { Surface } from "../surfaces/surface.ts";
 import { type Authenticator, isAuthFrame } from "./auth.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { FrameReader, type ReadEnd } from "./frame_reader.ts";
-import { parseLine } from "./json_line.ts";
+import { type LargeLine, parseLine } from "./json_line.ts";
 import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
@@ -107,7 +107,7 @@ export class Connection extends BaseConnection {
       const { violation } = this.#reader;
       if (line === undefined && violation === undefined) return this.#rejected("missing");
       if (line === undefined && violation instanceof FrameTooLargeError) return this.#rejected("too large");
-      if (line === undefined || !await authenticator.accepts(line)) return this.#rejected("wrong");
+      if (typeof line !== "string" || !await authenticator.accepts(line)) return this.#rejected("wrong");
     } finally {
       clearTimeout(timer);
     }
@@ -163,14 +163,14 @@ export class Connection extends BaseConnection {
   }
 
   /** Turn a line into a request; one that is not a request is answered here. */
-  #resolve(line: string | undefined, first: boolean): ResolvedRequest | "end" | "unreadable" | "answered" {
+  #resolve(line: string | LargeLine | undefined, first: boolean): ResolvedRequest | "end" | "unreadable" | "answered" {
     const { pipeline, surface, authenticator, draining } = this.#options;
     if (line === undefined) return "end";
     this.#resolvedAt = performance.now();
     this.setBusy(true);
     let value: unknown;
     try {
-      value = parseLine(line);
+      value = typeof line === "string" ? parseLine(line) : line.take();
     } catch (error) {
       pipeline.reject("", this.#caller, error);
       return "unreadable";

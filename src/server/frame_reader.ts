@@ -8,7 +8,7 @@ import { LineAssembler } from "../ndjson/line_assembler.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 import { turn } from "../inference/turn.ts";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
-import { tooManyValues } from "./json_line.ts";
+import { LargeLine, tooManyValues } from "./json_line.ts";
 import type { Account } from "./memory_budget.ts";
 import { ValueCounter } from "./value_counter.ts";
 
@@ -23,12 +23,16 @@ const FLOOD_LENGTH = 1024;
 /** How long a connection that floods is not read after each read, in milliseconds. */
 const FLOOD_REST_MS = 10;
 
-/** Lines of at least so many bytes are decoded in slices, and one after the other over all connections. */
+/** Lines of at least so many bytes are parsed while they arrive, after so many bytes each time. */
 const LARGE_LINE_BYTES = 1024 * 1024;
+/** How long they are parsed before others run, in milliseconds, give or take a buffer. */
+const PARSE_MS = 8;
 const NEWLINE = 0x0a;
+/** What the splitter gets for a large line. Not blank. */
+const STAND_IN = "\0";
 
-/** The large line that came last has been decoded, and other connections have run since. */
-let largeLine: Promise<void> = Promise.resolve();
+/** The last parsing of large lines, of whatever connection; others have run since. */
+let parsing: Promise<void> = Promise.resolve();
 
 const BLANK = /^[ \t\r]*$/;
 /** Without the flag `m`, which would end a line at a carriage return. */
@@ -76,6 +80,10 @@ export class FrameReader implements Disposable {
   /** Bytes read since the other connections last ran. */
   #sinceTurn = 0;
   readonly #values = new ValueCounter();
+  /** The incoming line if it is large, and how many of its bytes have been parsed. */
+  #large: { readonly line: LargeLine; bytes: number } | undefined;
+  /** Large lines that are complete, by their number among all that the splitter gets. */
+  readonly #larges = new Map<number, LargeLine>();
   #refused = false;
   #disposed = false;
   /** Resolves when waiting for room is pointless. */
@@ -163,7 +171,7 @@ export class FrameReader implements Disposable {
   }
 
   /** The next line that is not blank, without its newline; undefined at the end. */
-  async next(): Promise<string | undefined> {
+  async next(): Promise<string | LargeLine | undefined> {
     while (true) {
       if (this.dry) {
         this.#aheadSize = 0;
@@ -175,9 +183,14 @@ export class FrameReader implements Disposable {
       const { value } = await this.#lines.read();
       this.#wanted = false;
       if (value === undefined) return undefined;
-      this.#taken++;
-      // It was joined just now, and is parsed next.
-      if (value.length >= LARGE_LINE_BYTES) await turn();
+      const large = this.#larges.get(++this.#taken);
+      if (large !== undefined) {
+        this.#larges.delete(this.#taken);
+        // Its end was parsed just now, and its value is read next.
+        await turn();
+        if (large.isBlank) continue;
+        return large;
+      }
       if (!BLANK.test(value)) return value;
     }
   }
@@ -208,6 +221,7 @@ export class FrameReader implements Disposable {
   #finish(end: ReadEnd): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#large = undefined;
     // Not awaited: it may wait for lines that are never read.
     void this.#text.close();
     this.#events.onEnd(end);
@@ -222,13 +236,13 @@ export class FrameReader implements Disposable {
       const count = await this.#source.read(space);
       if (this.#discarding) return count === null ? "eof" : "violation";
       if (this.#refused) return "violation";
-      if (count === null || space.subarray(0, count).includes(NEWLINE)) {
-        await this.#decodeAhead();
+      if (this.#mayParse(space.subarray(0, count ?? 0), count === null)) {
+        await this.#parseAhead();
         if (this.#refused || this.#discarding) return "violation";
       }
       // Before they are committed, because committing moves what is kept of them.
       this.#values.add(space.subarray(0, count ?? 0));
-      const flood = this.#give(count === null ? this.#assembler.finish() : this.#assembler.commit(count));
+      const flood = this.#give(this.#withoutLarge(count));
       if (this.#values.values > MAX_JSON_VALUES) this.#assembler.refuse("too_many_values");
       if (this.#assembler.violation !== undefined) return "violation";
       if (count === null) return "eof";
@@ -239,15 +253,52 @@ export class FrameReader implements Disposable {
     }
   }
 
-  /** Before the end of a large line: lets other connections run in between, however many have such lines. */
-  async #decodeAhead(): Promise<void> {
-    if (this.#assembler.heldBytes < LARGE_LINE_BYTES) return;
-    const decoded = largeLine.then(async () => {
-      while (!this.#refused && !this.#disposed && this.#assembler.decodeAhead()) await turn();
-    });
-    // It is joined, and then parsed.
-    largeLine = decoded.then(turn).then(turn);
-    await decoded;
+  /**
+   * Whether it is time to parse more of a large line.
+   *
+   * @param arrived Bytes that are not committed.
+   * @param isEnd Whether they are the last ones.
+   */
+  #mayParse(arrived: Uint8Array, isEnd: boolean): boolean {
+    const unparsed = this.#assembler.heldBytes - (this.#large?.bytes ?? 0);
+    if (unparsed >= LARGE_LINE_BYTES) return true;
+    return this.#large !== undefined && (isEnd || arrived.includes(NEWLINE));
+  }
+
+  /** Parse what is held of a large line. However many connections have one, others run in between. */
+  async #parseAhead(): Promise<void> {
+    const large = this.#large ??= { line: new LargeLine(), bytes: 0 };
+    const parse = (): boolean => {
+      const start = performance.now();
+      while (performance.now() - start < PARSE_MS) {
+        const text = this.#refused || this.#disposed ? undefined : this.#assembler.takeAhead();
+        if (text === undefined) return false;
+        large.line.add(text);
+      }
+      return true;
+    };
+    for (let more = true; more;) {
+      const parsed = parsing.then(parse);
+      parsing = parsed.then(turn, turn);
+      more = await parsed;
+    }
+    large.bytes = this.#assembler.heldBytes;
+  }
+
+  /** The lines that bytes complete, with a stand-in for a large one. */
+  #withoutLarge(count: number | null): string {
+    const large = this.#large;
+    const before = this.#assembler.lines;
+    const bytes = this.#assembler.heldBytes;
+    const text = count === null ? this.#assembler.finish() : this.#assembler.commit(count);
+    if (large === undefined || this.#assembler.lines === before) return text;
+    const newline = text.indexOf("\n");
+    const end = newline === -1 ? text.length : newline;
+    large.line.add(text.slice(0, end));
+    this.#larges.set(before - this.#blank + 1, large.line);
+    this.#aheadSize += bytes;
+    this.#large = undefined;
+    return STAND_IN + text.slice(end);
   }
 
   async #waitForRoom(): Promise<void> {

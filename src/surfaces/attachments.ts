@@ -20,7 +20,10 @@ export const MEDIA_KINDS: readonly V2MediaKind[] = ["image", "audio", "video"];
 
 /** The subtype of a media type, as in RFC 6838. */
 const SUBTYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
-const NOT_BASE64 = /[^A-Za-z0-9+/]/;
+/** As long as a kind, a slash and a subtype may be. */
+const MAX_MIME_LENGTH = 136;
+/** Characters of base64 that are checked at a time; a multiple of four. */
+const CHECKED_CHARACTERS = 64 * 1024;
 
 /** Finds attachments by id, and knows which of them were referred to. */
 export class Attachments {
@@ -39,7 +42,7 @@ export class Attachments {
       const given = mime === undefined ? undefined : readMime(`${field}.mime`, mime, kind);
       const content = readBase64(`${field}.bytes`, base64);
       const attachment = { kind, mime: given ?? mimeOf(field, content, kind), base64: content };
-      bytes += decodedLength(attachment.base64);
+      bytes += attachment.base64.length / 4 * 3 - paddingOf(attachment.base64);
       this.#byId.set(id, { attachment, index });
     }
     if (bytes > MAX_ATTACHMENT_BYTES) {
@@ -87,8 +90,8 @@ export class Attachments {
 
 function readMime(field: string, value: unknown, kind: V2MediaKind): string {
   const mime = readString(field, value);
-  const slash = mime.indexOf("/");
-  if (mime.slice(0, slash).toLowerCase() !== kind || !SUBTYPE.test(mime.slice(slash + 1))) {
+  const slash = mime.length > MAX_MIME_LENGTH ? -1 : mime.indexOf("/");
+  if (slash === -1 || mime.slice(0, slash).toLowerCase() !== kind || !SUBTYPE.test(mime.slice(slash + 1))) {
     refuse(field, `"${kind}/" and a subtype`, mime);
   }
   return mime;
@@ -110,23 +113,36 @@ function mimeOf(field: string, base64: string, kind: V2MediaKind): string {
   );
 }
 
-/**
- * One search over the whole text, because a regular expression that repeats a group keeps a backtracking point for
- * each.
- */
 function readBase64(field: string, value: unknown): string {
   const base64 = readString(field, value);
-  const end = base64.search(NOT_BASE64);
-  if (base64 === "" || base64.length % 4 !== 0 || (end !== -1 && end !== base64.length - paddingOf(base64))) {
+  if (base64 === "" || base64.length % 4 !== 0 || !isBase64(base64)) {
     refuse(field, "base64 with padding, not empty", base64);
   }
   return base64;
 }
 
-function paddingOf(base64: string): number {
-  return base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
+/** Decoding is ten times as fast as a regular expression. */
+function isBase64(text: string): boolean {
+  const bytes = new Uint8Array(Math.min(text.length, CHECKED_CHARACTERS) / 4 * 3);
+  for (let at = 0; at < text.length; at += CHECKED_CHARACTERS) {
+    const part = text.slice(at, at + CHECKED_CHARACTERS);
+    const isLast = at + part.length === text.length;
+    // White space is skipped, and padding ends the text: less is decoded then.
+    if (decodedBytes(part, bytes) !== part.length / 4 * 3 - (isLast ? paddingOf(part) : 0)) return false;
+  }
+  return true;
 }
 
-function decodedLength(base64: string): number {
-  return base64.length / 4 * 3 - paddingOf(base64);
+/** The number of decoded bytes; -1 if the text cannot be decoded. */
+function decodedBytes(text: string, into: Uint8Array): number {
+  try {
+    return into.setFromBase64(text).written;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return -1;
+  }
+}
+
+function paddingOf(base64: string): number {
+  return base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
 }

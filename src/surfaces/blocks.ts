@@ -2,7 +2,7 @@
  * The conversation of a v2 request: which blocks a turn may hold, and that calls, results and attachments match each
  * other.
  */
-import type { V2Block, V2MediaKind } from "@inferd/client/protocol";
+import type { V2Block } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { ChatMessage, ContentBlock } from "../inference/request.ts";
 import {
@@ -30,7 +30,6 @@ const PLACES: Readonly<Record<Place, { readonly text: string; readonly allowed: 
 
 type Place = ChatMessage["role"] | "result";
 
-/** A call made in the conversation. */
 interface Call {
   readonly field: string;
   answered: boolean;
@@ -74,7 +73,7 @@ class ConversationReader {
     const content = this.#blocks(`${field}.content`, message.content, role)
       .filter((block) => block.type !== "thinking" || block.text !== "");
     const texts = content.flatMap((block) => block.type === "text" ? [block.text] : []);
-    return { role, content: texts.length === content.length ? texts.join("\n") : content };
+    return { role, content: texts.length === content.length ? lines(texts) : content };
   }
 
   /** The nesting ends with a result in a message: a result holds no results. */
@@ -98,13 +97,11 @@ class ConversationReader {
         const toolCallId = this.#answer(`${field}.tool_call_id`, block.tool_call_id);
         return { type, toolCallId, content: this.#blocks(`${field}.content`, block.content, "result") };
       }
-      default:
-        return this.#media(field, block, type);
+      default: {
+        const attachment = this.#attachments.refer(`${field}.attachment_id`, block.attachment_id, type);
+        return { type: "media", attachment };
+      }
     }
-  }
-
-  #media(field: string, block: Readonly<Record<string, unknown>>, kind: V2MediaKind): ContentBlock {
-    return { type: "media", attachment: this.#attachments.refer(`${field}.attachment_id`, block.attachment_id, kind) };
   }
 
   #toolUse(field: string, block: Readonly<Record<string, unknown>>): ContentBlock {
@@ -132,4 +129,9 @@ class ConversationReader {
     call.answered = true;
     return id;
   }
+}
+
+/** Concatenation copies nothing of long texts, which joining does. */
+function lines([first = "", ...others]: readonly string[]): string {
+  return others.reduce((all, text) => `${all}\n${text}`, first);
 }

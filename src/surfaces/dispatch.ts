@@ -296,7 +296,6 @@ export class Dispatch {
     };
   }
 
-  /** One request through its pipeline. */
   async #ask<R>(service: DispatchService, request: ResolvedRequest<R>, asker: Asker): Promise<R> {
     try {
       return await this.#host.pipelines[service].ask(request, asker);

@@ -44,12 +44,15 @@ const DIMENSIONS: NumberLimits = { min: 1, whole: true };
 /** How many numbers are written per turn of the event loop; more would delay other requests. */
 const NUMBERS_PER_TURN = 1 << 17;
 
+/** A frame of at least so many bytes is put together in a turn of its own, before it is sent. */
+const LARGE_FRAME_BYTES = 1024 * 1024;
+
 const encoder = new TextEncoder();
 
 export const embedSurface: Surface = {
   name: "embed",
   service: "embed",
-  read: (value) => readWith(value, (about) => new TextRendering(about)),
+  read: (value) => readWith(value, textRendering),
 };
 
 /**
@@ -58,7 +61,7 @@ export const embedSurface: Surface = {
  * @throws {InvalidRequestError} If it is invalid.
  */
 export function readEmbed(value: unknown): ResolvedRequest<EmbeddingsFrame> {
-  return readWith(value, (about) => new FrameRendering(about));
+  return readWith(value, frameRendering);
 }
 
 /** Fields of a frame other than the answer. */
@@ -68,9 +71,7 @@ interface About {
 }
 
 /** Renders one answer, over several calls if it is long. */
-interface Rendering<R> {
-  render(answer: EmbedAnswer): R | undefined;
-}
+type Rendering<R> = (answer: EmbedAnswer) => R | undefined;
 
 function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): ResolvedRequest<R> {
   const { id, fields } = readRequest(value);
@@ -85,7 +86,7 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
     ...readModel(fields),
     answer: (backend, signal): WholeAnswer<R, EmbedAnswer> => {
       if (backend.embed === undefined) throw new EmbedUnsupportedError(`Backend "${backend.name}" does not embed`);
-      const rendering = begin({ id, backend: backend.name });
+      const render = begin({ id, backend: backend.name });
       return {
         answer: backend.embed(request, signal),
         render: (answer) => {
@@ -93,7 +94,7 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
           if (vectors.length !== request.input.length) {
             throw new Error(`${request.input.length} texts got ${vectors.length} vectors`);
           }
-          const frame = rendering.render(answer);
+          const frame = render(answer);
           const usage = { promptTokens: inputTokens, completionTokens: 0, cachedTokens: 0 };
           return frame === undefined ? undefined : { frame, stopReason: "end", usage };
         },
@@ -113,52 +114,40 @@ function readInput(value: unknown, task: unknown): EmbedRequest["input"] {
 }
 
 /** The frame as a line. */
-class TextRendering implements Rendering<string> {
-  readonly #about: About;
-  readonly #written: string[] = [];
-  #bytes = 0;
-
-  constructor(about: About) {
-    this.#about = about;
-  }
-
-  render({ vectors, dimensions, model, inputTokens }: EmbedAnswer): string | undefined {
-    const { id, backend } = this.#about;
+function textRendering({ id, backend }: About): Rendering<string> {
+  const written: string[] = [];
+  let bytes = 0;
+  let frame: string | undefined;
+  return ({ vectors, dimensions, model, inputTokens }) => {
+    if (frame !== undefined) return frame;
     const head = `{"type":"embeddings","id":${JSON.stringify(id)},"embeddings":[`;
     const rest = { dimensions, model, usage: { input_tokens: inputTokens }, backend };
     const tail = `],${JSON.stringify(rest).slice(1)}`;
     const headBytes = encoder.encode(head + tail).length;
     checkFits(headBytes + vectors.length * dimensions * MIN_BYTES_PER_NUMBER, vectors.length, dimensions);
     const writer = new VectorWriter(dimensions);
-    for (const vector of nextOf(vectors, this.#written.length)) {
+    for (const vector of nextOf(vectors, written.length)) {
       const text = writer.write(vector);
-      this.#bytes += text.length + 1;
-      this.#written.push(text);
+      written.push(written.length === 0 ? text : `,${text}`);
+      bytes += text.length + 1;
     }
-    if (this.#written.length < vectors.length) return undefined;
+    if (written.length < vectors.length) return undefined;
     // No comma after the last one.
-    checkFits(headBytes + this.#bytes - 1, vectors.length, dimensions);
-    return `${head}${this.#written.join(",")}${tail}\n`;
-  }
+    checkFits(headBytes + bytes - 1, vectors.length, dimensions);
+    frame = [head, ...written, tail, "\n"].join("");
+    return bytes < LARGE_FRAME_BYTES ? frame : undefined;
+  };
 }
 
-/** The frame as an object. */
-class FrameRendering implements Rendering<EmbeddingsFrame> {
-  readonly #about: About;
-  readonly #rounded: number[][] = [];
-
-  constructor(about: About) {
-    this.#about = about;
-  }
-
-  render({ vectors, dimensions, model, inputTokens }: EmbedAnswer): EmbeddingsFrame | undefined {
+function frameRendering({ id, backend }: About): Rendering<EmbeddingsFrame> {
+  const embeddings: number[][] = [];
+  return ({ vectors, dimensions, model, inputTokens }) => {
     checkFits(vectors.length * dimensions * MIN_BYTES_PER_NUMBER, vectors.length, dimensions);
-    for (const vector of nextOf(vectors, this.#rounded.length)) this.#rounded.push(roundVector(vector));
-    if (this.#rounded.length < vectors.length) return undefined;
-    const { id, backend } = this.#about;
+    for (const vector of nextOf(vectors, embeddings.length)) embeddings.push(roundVector(vector));
+    if (embeddings.length < vectors.length) return undefined;
     const usage = { input_tokens: inputTokens };
-    return { type: "embeddings", id, embeddings: this.#rounded, dimensions, model, usage, backend };
-  }
+    return { type: "embeddings", id, embeddings, dimensions, model, usage, backend };
+  };
 }
 
 /** The vectors to render in the next turn. */

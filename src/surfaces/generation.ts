@@ -26,6 +26,9 @@ const DEFAULTED: readonly DefaultedField[] = ["temperature", "top_p", "top_k", "
 /** The largest count the engine's native side can hold, far above any real one. */
 const MAX_INT32 = 2 ** 31 - 1;
 
+/** Keys of `logit_bias` are numbers; zeros may come before them. */
+const MAX_TOKEN_LENGTH = 64;
+
 const encoder = new TextEncoder();
 
 /** @throws {InvalidRequestError} If it is too large. */
@@ -85,8 +88,8 @@ function readLogitBias(value: unknown): TokenBias[] {
     );
   }
   return entries.map(([key, bias]): TokenBias => {
-    const token = Number(key);
-    if (!/^\d+$/.test(key) || token > MAX_INT32) {
+    const token = key.length > MAX_TOKEN_LENGTH ? NaN : Number(key);
+    if (!(token <= MAX_INT32) || !/^\d+$/.test(key)) {
       throw new InvalidRequestError(`"logit_bias" must have ids of tokens as keys, got ${shown(key)}`);
     }
     return [token, readNumber(`logit_bias.${key}`, bias, SAMPLING_LIMITS.logit_bias)];

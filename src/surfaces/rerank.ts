@@ -1,13 +1,7 @@
 /**
  * Rerank: the fields of a request, the order of documents, and the frame. Scores belong to the backend.
  */
-import {
-  MAX_RERANK_BYTES,
-  MAX_RERANK_DOCUMENTS,
-  type NumberLimits,
-  type RerankFrame,
-  type RerankResult,
-} from "@inferd/client/protocol";
+import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type NumberLimits, type RerankFrame } from "@inferd/client/protocol";
 import { InvalidRequestError, RerankUnsupportedError } from "../inference/errors.ts";
 import type { RerankAnswer, RerankRequest } from "../inference/request.ts";
 import {
@@ -79,11 +73,13 @@ function render(
   if (scores.length !== asked.documents) throw new Error(`${asked.documents} documents got ${scores.length} scores`);
   const wrong = scores.find((score) => !Number.isFinite(score));
   if (wrong !== undefined) throw new Error(`A document got the score ${wrong}`);
+  // Best first; the sort is stable.
+  const results = scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
   return {
     frame: {
       type: "rerank",
       id: asked.id,
-      results: inOrder(scores).slice(0, asked.topN),
+      results: results.slice(0, asked.topN),
       model,
       usage: { input_tokens: inputTokens },
       backend: asked.backend,
@@ -91,9 +87,4 @@ function render(
     stopReason: "end",
     usage: { promptTokens: inputTokens, completionTokens: 0, cachedTokens: 0 },
   };
-}
-
-/** Best first; the sort is stable. */
-function inOrder(scores: readonly number[]): RerankResult[] {
-  return scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
 }

@@ -2,8 +2,7 @@
  * Generation v1: the fields of a request, their defaults, and its frames. No other part of the daemon knows v1's field
  * names.
  */
-import { IMAGE_TOKEN_BUDGETS, type V1DoneFrame, type V1StopReason } from "@inferd/client/protocol";
-import type { BackendEvent, FinishReason } from "../inference/events.ts";
+import { IMAGE_TOKEN_BUDGETS, type V1DoneFrame } from "@inferd/client/protocol";
 import { type ChatMessage, type GenerationRequest, PLAIN } from "../inference/request.ts";
 import {
   readBoolean,
@@ -15,7 +14,6 @@ import {
   refuse,
   type ResolvedRequest,
   type StreamedAnswer,
-  type Terminal,
 } from "../pipeline/resolve.ts";
 import { readGrammar, readSampling, ROLES } from "./generation.ts";
 import type { Surface } from "./surface.ts";
@@ -37,10 +35,10 @@ export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
   const request = readGeneration(fields);
   return {
     id,
-    answer: (backend, signal): StreamedAnswer<V1DoneFrame> => {
-      const rendering = new Rendering({ id, stream, backend: backend.name });
-      return { events: backend.generate(request, signal), render: (event) => rendering.render(event) };
-    },
+    answer: (backend, signal): StreamedAnswer<V1DoneFrame> => ({
+      events: backend.generate(request, signal),
+      render: rendering({ id, stream, backend: backend.name }),
+    }),
   };
 }
 
@@ -72,53 +70,38 @@ function checkImageTokenBudget(value: unknown): void {
   }
 }
 
-class Rendering {
-  readonly #id: string;
-  readonly #stream: boolean;
-  readonly #backend: string;
-  /** The constant part of all frames but the last. */
-  readonly #head: string;
-  #content = "";
-
-  constructor({ id, stream, backend }: { readonly id: string; readonly stream: boolean; readonly backend: string }) {
-    this.#id = id;
-    this.#stream = stream;
-    this.#backend = backend;
-    this.#head = `{"id":${JSON.stringify(id)},"type":"token","content":`;
-  }
-
-  render(event: BackendEvent): string | Terminal<V1DoneFrame> | undefined {
+function rendering(
+  { id, stream, backend }: { readonly id: string; readonly stream: boolean; readonly backend: string },
+): StreamedAnswer<V1DoneFrame>["render"] {
+  // The constant part of all frames but the last.
+  const head = `{"id":${JSON.stringify(id)},"type":"token","content":`;
+  let content = "";
+  return (event) => {
     switch (event.type) {
       case "text":
-        this.#content += event.text;
-        return this.#stream ? `${this.#head}${JSON.stringify(event.text)}}\n` : undefined;
+        content += event.text;
+        return stream ? `${head}${JSON.stringify(event.text)}}\n` : undefined;
       case "text_was_thinking":
-        if (!this.#stream) this.#content = "";
+        if (!stream) content = "";
         return undefined;
       case "thinking":
       case "tool_use":
       case "progress":
         // Thinking is not part of a v1 answer, and there are no tools.
         return undefined;
-      case "done":
-        return this.#end(event);
+      case "done": {
+        const { reason, usage } = event;
+        const frame: V1DoneFrame = {
+          id,
+          type: "done",
+          content,
+          usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
+          // A stop string counts as the end.
+          stop_reason: reason === "length" ? "length" : "end",
+          backend,
+        };
+        return { frame, stopReason: frame.stop_reason, usage };
+      }
     }
-  }
-
-  #end({ reason, usage }: Extract<BackendEvent, { type: "done" }>): Terminal<V1DoneFrame> {
-    const frame: V1DoneFrame = {
-      id: this.#id,
-      type: "done",
-      content: this.#content,
-      usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
-      stop_reason: stopReason(reason),
-      backend: this.#backend,
-    };
-    return { frame, stopReason: frame.stop_reason, usage };
-  }
-}
-
-/** A stop string counts as the end. */
-function stopReason(reason: FinishReason): V1StopReason {
-  return reason === "length" ? "length" : "end";
+  };
 }

@@ -263,6 +263,19 @@ Deno.test("a v2 request is refused when its attachments break a rule", () =>
     [{ attachments: [attachment({ bytes: "A===" })] }, `"attachments[0].bytes" must be ${PADDED}, got "A==="`],
     [{ attachments: [attachment({ bytes: "AA=A" })] }, `"attachments[0].bytes" must be ${PADDED}, got "AA=A"`],
     [{ attachments: [attachment({ bytes: "AA-_" })] }, `"attachments[0].bytes" must be ${PADDED}, got "AA-_"`],
+    // Base64 is checked in parts of this length.
+    [
+      { attachments: [attachment({ bytes: `${"A".repeat(65_534)}==AAAA` })] },
+      `"attachments[0].bytes" must be ${PADDED}, got "${"A".repeat(40)}…"`,
+    ],
+    [
+      { attachments: [attachment({ bytes: `${"A".repeat(65_532)}    AAAA` })] },
+      `"attachments[0].bytes" must be ${PADDED}, got "${"A".repeat(40)}…"`,
+    ],
+    [
+      { attachments: [attachment({ mime: undefined, bytes: `${"A".repeat(2_000_000)}-AAA` })] },
+      `"attachments[0].bytes" must be ${PADDED}, got a text of 2000004 characters`,
+    ],
     [{ attachments: [attachment({ bytes: "AA A" })] }, `"attachments[0].bytes" must be ${PADDED}, got "AA A"`],
     [
       { messages: [IMAGE] },
@@ -468,6 +481,7 @@ Deno.test("a v2 request is served when it is on the edge of every rule", async (
         attachment({ id: attachment_id, mime: "Image/SVG+xml", bytes: "AA==" })
       ),
     },
+    { messages: [IMAGE], attachments: [attachment({ bytes: `${"A".repeat(65_536)}${"/+".repeat(40_000)}AB==` })] },
     // One attachment may be shown twice, also in a result.
     {
       messages: [IMAGE, assistant(call("c")), user(result("c", [TEXT, { type: "image", attachment_id: "a" }]))],

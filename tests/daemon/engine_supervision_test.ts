@@ -8,8 +8,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { BackendUnavailableError, InvalidRequestError } from "../../src/inference/errors.ts";
-import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
+import { BackendUnavailableError, ContextLengthError, InvalidRequestError } from "../../src/inference/errors.ts";
+import { type ContentBlock, type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
 import { PipedProcess } from "../../src/processes/piped_process.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
@@ -199,6 +199,26 @@ Deno.test("LlamaBackend refuses a prompt that cannot fit, without asking the eng
   await Array.fromAsync(backend.generate(asked(4000), NEVER));
   const lines = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : []);
   assertEquals(lines.filter((line) => line.startsWith("got generate")).length, 1);
+});
+
+Deno.test("LlamaBackend refuses a request of too many characters, wherever they are, without asking the engine", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const thought: ContentBlock = { type: "thinking", text: "hmm ".repeat(1024 * 1024 / 4) };
+  const request = scripted({});
+  const messages = [...request.messages, { role: "assistant", content: [thought] } as const];
+  const refused = "The request has more than 1048576 characters; that exceeds the available context size";
+  for (
+    const ask of [
+      () => Array.fromAsync(backend.generate({ ...request, messages }, NEVER)),
+      () => backend.tokenizer({ type: "count", conversation: { ...request, messages } }, NEVER),
+    ]
+  ) {
+    assertEquals((await assertRejects(ask, ContextLengthError)).message, refused);
+  }
+  await Array.fromAsync(backend.generate(scripted({ count: 1 }), NEVER));
+  const lines = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : []);
+  assertEquals(lines.filter((line) => line.startsWith("got generate") || line.startsWith("got tokenizer")).length, 1);
 });
 
 Deno.test("LlamaBackend cancels on the engine and throws the reason when the signal fires", async () => {

@@ -99,6 +99,7 @@ Deno.test("responses: llama-server's fields say how far the prompt and the answe
   );
   const steps = events.filter(({ prompt_progress }) => prompt_progress !== undefined);
   assert(steps.length > 1 && steps.every(({ type, timings }) => type === "response.in_progress" && timings));
+  assertEquals([steps[0]?.timings?.prompt_n, steps[0]?.timings?.prompt_ms], [0, 0]);
   const { prompt_progress: last } = steps.at(-1) ?? {};
   assertEquals(last?.processed, last?.total);
   const deltas = events.filter(({ type }) => type === "response.output_text.delta");

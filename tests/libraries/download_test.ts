@@ -1,7 +1,8 @@
 /** Fetching a package of native libraries from registries that are slow, cut, lie, or say nothing. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { downloadPackage, probeRegistry, type WantedPackage } from "../../src/libraries/fetch/download.ts";
+import { downloadPackage, type WantedPackage } from "../../src/libraries/fetch/download.ts";
+import { probeRegistry } from "../../src/libraries/fetch/registry_client.ts";
 import { packagesFolder } from "../../src/libraries/packages.ts";
 import { DownloadError } from "../../src/libraries/fetch/registry_client.ts";
 import { gzip, packageOf, sha512, tarOf } from "../support/package_archive.ts";

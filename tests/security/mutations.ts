@@ -276,7 +276,7 @@ export const MITIGATIONS: readonly Mitigation[] = [
   {
     threat: "a model that is served is removed",
     file: "src/models/store.ts",
-    source: "files.push(file);",
+    source: "locks.use(file);",
     replacement: "file.close();",
     test: "tests/models/store_test.ts",
   },
@@ -432,8 +432,8 @@ export const MITIGATIONS: readonly Mitigation[] = [
   {
     threat: "large lines that end at once",
     file: "src/server/frame_reader.ts",
-    source: "if (this.#assembler.heldBytes < LARGE_LINE_BYTES) return;",
-    replacement: "if (this.#assembler.heldBytes < Infinity) return;",
+    source: "const parsed = parsing.then(parse);",
+    replacement: "const parsed = Promise.resolve().then(parse);",
     test: "tests/unit/server/frame_reader_test.ts",
   },
 ];

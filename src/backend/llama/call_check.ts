@@ -63,8 +63,7 @@ export function toolCallFault(tools: readonly Tool[], name: string, input: JsonO
   const tool = tools.find((tool) => tool.name === name);
   if (tool === undefined) return undefined;
   const { inputSchema } = tool;
-  let validators = known.get(inputSchema);
-  if (validators === undefined) known.set(inputSchema, validators = compile(inputSchema));
+  const validators = known.getOrInsertComputed(inputSchema, () => compile(inputSchema));
   // Where a pattern cannot be matched, the call is refused only if it is invalid whether or not the pattern matches.
   if (validators === "unusable" || validators.some((validate) => validate(input))) return undefined;
   // The log repeats this message and must not hold any request or answer text.

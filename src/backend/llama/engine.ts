@@ -9,6 +9,7 @@ import { PipedProcess } from "../../processes/piped_process.ts";
 import type { JsonProcess, ProcessExit } from "../../processes/process.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { defined } from "../../inference/objects.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Time limit for an engine's first message, and for code to be compiled. Without local modules, Deno downloads them first. */
 const START_TIMEOUT_MS = 10 * 60_000;
@@ -107,8 +108,9 @@ export function pauseLoading(
 }
 
 function notStartedError(name: string, error: unknown): BackendUnavailableError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
+  return new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${errorText(error)}`, {
+    cause: error,
+  });
 }
 
 function nativeSettings(config: LlamaConfig): NativeSettings {

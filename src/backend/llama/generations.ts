@@ -3,7 +3,7 @@
  * when its reader leaves. The engine's lifecycle belongs to `llama.ts`.
  */
 import type { Counts, EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
-import { callId, countCalls } from "../../inference/call_ids.ts";
+import { callId, callsIn } from "../../inference/call_ids.ts";
 import {
   AttachmentUnsupportedError,
   ContextLengthError,
@@ -79,7 +79,7 @@ export class Generations {
     const running: Running = {
       queue,
       paused: false,
-      calls: countCalls(request.messages),
+      calls: callsIn(request.messages).length,
       request,
       waiting: undefined,
       release: () => signal.removeEventListener("abort", abort),

@@ -4,10 +4,8 @@
  */
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
-import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
 import {
   BackendUnavailableError,
-  ContextLengthError,
   EmbedUnsupportedError,
   NotEnoughMemoryError,
   RerankUnsupportedError,
@@ -32,7 +30,9 @@ import { HangWatch } from "./watch/hang_watch.ts";
 import { limitLoading, type LoadClock } from "./watch/load_clock.ts";
 import { type FilesWatch, type LoadedFiles, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
+import { checkCharacters, checkFits } from "./prompt_limits.ts";
 import { Revival } from "./watch/revival.ts";
+import { errorText } from "../../log/error_text.ts";
 
 const CLOSE_GRACE_MS = 2_000;
 
@@ -172,7 +172,7 @@ export class LlamaBackend implements Backend {
       [Symbol.asyncIterator]: () => {
         try {
           this.#checkReady(signal);
-          this.#refuseHopeless(request);
+          checkFits(request, this.#capabilities, this.#longestPiece);
         } catch (error) {
           return failing(error);
         }
@@ -195,6 +195,7 @@ export class LlamaBackend implements Backend {
 
   async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
     this.#checkReady(signal);
+    checkCharacters(request, this.#capabilities);
     return await this.#encodings.tokenizer(request, signal);
   }
 
@@ -212,16 +213,6 @@ export class LlamaBackend implements Backend {
   #checkReady(signal: AbortSignal): void {
     signal.throwIfAborted();
     if (this.#engine === undefined) throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
-  }
-
-  /** Refuses a prompt that cannot fit in the context before it reaches the engine, which is shared. */
-  #refuseHopeless(request: GenerationRequest): void {
-    const { contextTokens } = this.#capabilities ?? {};
-    if (contextTokens === undefined || this.#longestPiece === undefined) return;
-    const least = leastTokens(request, this.#longestPiece);
-    if (least < contextTokens) return;
-    const size = { promptTokens: least, contextTokens };
-    throw new ContextLengthError(tooLongMessage(size, true), size);
   }
 
   #failAll(error: Error): void {
@@ -381,7 +372,7 @@ export class LlamaBackend implements Backend {
       });
       this.#log("info", "library_fetched", { ...need, ms: Math.round(this.#now() - started) });
     } catch (error) {
-      failure = error instanceof Error ? error.message : String(error);
+      failure = errorText(error);
     }
     engine.isAsking = false;
     engine.process.send({ op: "fetched", ...(failure === undefined ? {} : { failure }) });
@@ -389,7 +380,8 @@ export class LlamaBackend implements Backend {
 
   async #relaunch(): Promise<Engine> {
     const limit = new AbortController();
-    using clock = limitLoading(this.#options.loadTimeoutMs, limit);
+    const { loadTimeoutMs } = this.#options;
+    using clock = loadTimeoutMs === undefined ? undefined : limitLoading("The engine", loadTimeoutMs, limit);
     this.#clock = clock;
     return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
   }

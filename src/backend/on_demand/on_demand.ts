@@ -20,8 +20,9 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
-import { LoadClock } from "../llama/watch/load_clock.ts";
+import { limitLoading, type LoadClock } from "../llama/watch/load_clock.ts";
 import type { LoadedModel, LoadedModels } from "./loaded_models.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Memory constraints for a load. */
 export interface Room {
@@ -112,10 +113,9 @@ export class OnDemandBackend implements Backend, LoadedModel {
       this.#isStarted = true;
       return this.#awaitLeave();
     }
-    const capabilities = found;
-    this.#capabilities = capabilities;
+    this.#capabilities = found;
     this.#isStarted = true;
-    notify({ type: "asleep", capabilities });
+    notify({ type: "asleep", capabilities: found });
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
@@ -152,7 +152,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     clearTimeout(this.#timer);
     this.#inner = undefined;
     this.#current = undefined;
-    this.#log("model_unloaded", { reason });
+    this.#log("info", "model_unloaded", { reason });
     this.#notify({ type: "asleep", capabilities });
     this.#unloading = this.#end(inner);
     await this.#unloading;
@@ -182,13 +182,13 @@ export class OnDemandBackend implements Backend, LoadedModel {
     clearTimeout(this.#timer);
     this.#active++;
     this.#usedAt = this.#now();
-    return {
-      [Symbol.dispose]: () => {
-        this.#active--;
-        this.#usedAt = this.#now();
-        this.#awaitLeave();
-      },
-    };
+    const use = new DisposableStack();
+    use.defer(() => {
+      this.#active--;
+      this.#usedAt = this.#now();
+      this.#awaitLeave();
+    });
+    return use;
   }
 
   #awaitLeave(): void {
@@ -224,34 +224,23 @@ export class OnDemandBackend implements Backend, LoadedModel {
     try {
       await this.#unloading;
       return await this.#options.loaded.inTurn(async () => {
-        const { loadTimeoutMs } = this.#options;
-        using clock = new LoadClock(loadTimeoutMs, () => {
-          const secs = loadTimeoutMs / 1000;
-          limit.abort(
-            new BackendUnavailableError(`Backend "${this.name}" did not load within ${secs} s (--ready-timeout)`),
-          );
-        });
+        using clock = limitLoading(`Backend "${this.name}"`, this.#options.loadTimeoutMs, limit);
         const signal = AbortSignal.any([limit.signal, this.#stopping.signal]);
         signal.throwIfAborted();
         const inner = await this.#load(signal, clock);
         this.#inner = inner;
         this.#waking = undefined;
-        this.#log("model_loaded", { load_ms: Math.round(this.#now() - started) });
+        this.#log("info", "model_loaded", { load_ms: Math.round(this.#now() - started) });
         // All callers may have left.
         this.#awaitLeave();
         return inner;
       });
     } catch (error) {
       this.#waking = undefined;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       const { signal } = this.#stopping;
       if (!signal.aborted && this.#capabilities !== undefined) {
-        this.#notify({
-          type: "log",
-          level: "error",
-          msg: "model_not_loaded",
-          fields: { backend: this.name, reason },
-        });
+        this.#log("error", "model_not_loaded", { reason });
         this.#notify({ type: "asleep", capabilities: this.#capabilities });
       }
       if (error instanceof BackendUnavailableError) throw error;
@@ -288,15 +277,13 @@ export class OnDemandBackend implements Backend, LoadedModel {
     if (this.#current !== backend && notice.type !== "log") return;
     if (notice.type === "ready") {
       this.#capabilities = notice.capabilities;
-      this.#weightBytes = [...notice.files ?? [], ...notice.draftFiles ?? []].reduce(
-        (sum, { identity }) => sum + identity.size,
-        0,
-      );
+      const files = [...notice.files ?? [], ...notice.draftFiles ?? []];
+      this.#weightBytes = files.reduce((sum, { identity }) => sum + identity.size, 0);
     }
     this.#notify(notice);
   }
 
-  #log(msg: string, fields: Record<string, unknown>): void {
-    this.#notify({ type: "log", level: "info", msg, fields: { backend: this.name, ...fields } });
+  #log(level: "info" | "error", msg: string, fields: Record<string, unknown>): void {
+    this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
 }

@@ -10,6 +10,7 @@
  * - Mistral, Ollama, LM Studio: no index; others always send -1, and some neither index nor id.
  */
 import { MAX_DEPTH } from "@inferd/client/protocol";
+import { callsIn } from "../../inference/call_ids.ts";
 import { ToolCallMalformedError } from "../../inference/errors.ts";
 import type { GenerationRequest, JsonObject, ToolUse } from "../../inference/request.ts";
 import { ObjectEnd } from "./object_end.ts";
@@ -21,7 +22,6 @@ import { isDeeper } from "../../inference/json_bounds.ts";
 /** Longest arguments in UTF-16 units. */
 const MAX_ARGUMENTS_LENGTH = 1024 * 1024;
 
-/** Maximum number of open calls. */
 const MAX_OPEN_CALLS = 256;
 
 /** A piece of a call as sent by a server. */
@@ -62,10 +62,10 @@ export class ToolCalls {
   #count = 0;
 
   constructor(request: GenerationRequest) {
-    const { tools, toolChoice } = request;
+    const { tools, toolChoice, messages } = request;
     this.#names = new RemoteNames(request);
     this.#offered = new Set(tools.filter((tool) => mayCall(tool, toolChoice)).map(({ name }) => name));
-    this.#used = new Set(usedIds(request));
+    this.#used = new Set(callsIn(messages).map(({ toolCallId }) => toolCallId));
   }
 
   get count(): number {
@@ -258,10 +258,4 @@ function readInput(written: string): JsonObject {
     throw new ToolCallMalformedError("The model's tool arguments are not a valid JSON object");
   }
   return input as JsonObject;
-}
-
-function usedIds({ messages }: GenerationRequest): string[] {
-  return messages.flatMap(({ content }) =>
-    typeof content === "string" ? [] : content.flatMap((block) => block.type === "tool_use" ? [block.toolCallId] : [])
-  );
 }

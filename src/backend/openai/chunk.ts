@@ -197,10 +197,7 @@ function finishIn(choice: JsonObject | undefined): Pick<Chunk, "finish"> {
   return finish === undefined || NO_FINISH.has(finish.toLowerCase()) ? {} : { finish };
 }
 
-function readUsage(
-  value: JsonObject,
-  choice: JsonObject | undefined,
-): Partial<Usage> {
+function readUsage(value: JsonObject, choice: JsonObject | undefined): Partial<Usage> {
   // Extensions of Groq and Moonshot.
   const groq = isObject(value.x_groq) ? value.x_groq.usage : undefined;
   const usage = [value.usage, groq, choice?.usage].find((usage) => isObject(usage));
@@ -211,9 +208,7 @@ function readUsage(
   // Names used by DeepSeek and Moonshot.
   const cachedTokens = countOf(details.cached_tokens) ?? countOf(usage.prompt_cache_hit_tokens) ??
     countOf(usage.cached_tokens);
-  return {
-    ...defined({ promptTokens, completionTokens, cachedTokens }),
-  };
+  return defined({ promptTokens, completionTokens, cachedTokens });
 }
 
 /** A list, a single item, or nothing. */

@@ -24,7 +24,7 @@ const MAX_NESTING = 5;
 const CALLERS_FAULT: ReadonlySet<number> = new Set([400, 413, 422]);
 
 /** Codes for a prompt that is too long. */
-const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
+export const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 
 /** Codes for a request at fault, for errors without a status in the middle of an answer. */
 const CALLERS_CODES: ReadonlySet<string> = new Set([

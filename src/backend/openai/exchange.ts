@@ -76,7 +76,7 @@ export class Exchange implements AsyncDisposable {
    * @returns The response; read its body only by the methods below.
    * @throws {BackendUnavailableError} If no response arrives in time.
    */
-  async post(url: string, { headers, body }: { headers: Headers; body: string }): Promise<Response> {
+  async post(url: string, { headers, body }: { headers: Headers; body: string | Blob }): Promise<Response> {
     await this.#reader?.cancel().catch(() => {});
     // A redirect could send the key and the conversation to another host.
     const init = {
@@ -101,16 +101,8 @@ export class Exchange implements AsyncDisposable {
    * @param maxBytes Stops at the end of the piece that exceeds this.
    * @throws {BackendUnavailableError} If the connection breaks.
    */
-  async beginning(maxBytes: number): Promise<string> {
-    const decoder = new TextDecoder();
-    let text = "";
-    let length = 0;
-    for (let bytes = await this.#read(); bytes !== undefined; bytes = await this.#read()) {
-      text += decoder.decode(bytes, { stream: true });
-      length += bytes.length;
-      if (length >= maxBytes) break;
-    }
-    return text + decoder.decode();
+  beginning(maxBytes: number): Promise<string> {
+    return this.#text("", { decoder: new TextDecoder(), maxBytes });
   }
 
   /**
@@ -132,14 +124,21 @@ export class Exchange implements AsyncDisposable {
       if (isBlank && begun.length > MAX_BLANK_LENGTH) throw this.#tooLarge();
     } while (bytes !== undefined && isBlank);
     // No line of an event starts like this.
-    if (/^\s*[{[]/.test(begun)) yield [{ type: "whole", data: await this.#rest(begun, decoder) }];
+    if (/^\s*[{[]/.test(begun)) yield [{ type: "whole", data: await this.#text(begun, { decoder }) }];
     else yield* this.#events(begun, { decoder, ended: bytes === undefined });
   }
 
-  async #rest(begun: string, decoder: TextDecoder): Promise<string> {
+  async #text(
+    begun: string,
+    { decoder, maxBytes = Infinity }: { readonly decoder: TextDecoder; readonly maxBytes?: number },
+  ): Promise<string> {
     const texts = [begun];
-    for (let bytes = await this.#read(); bytes !== undefined; bytes = await this.#read()) {
+    let length = 0;
+    while (length < maxBytes) {
+      const bytes = await this.#read();
+      if (bytes === undefined) break;
       texts.push(decoder.decode(bytes, { stream: true }));
+      length += bytes.length;
     }
     return texts.join("") + decoder.decode();
   }

@@ -7,7 +7,7 @@
  * a group at a time, the least widely supported first.
  */
 import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
-import type { UpstreamFailure } from "./errors.ts";
+import { TOO_LONG_CODES, type UpstreamFailure } from "./errors.ts";
 import { isObject } from "../../inference/objects.ts";
 
 /** An optional field sent by the daemon itself. */
@@ -72,7 +72,6 @@ const BETWEEN = /^[\s,'"`&]*(?:and)?[\s'"`]*$/;
 
 /** The prompt leaves too little room for the requested answer; a shorter one may fit. */
 const TOO_LONG = /context (?:length|window|size)|`inputs`|(?:input|prompt) tokens/i;
-const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 
 /** Statuses of a refusal, and those that are one only if a field is named; 404: OpenRouter finds no server for it. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);

@@ -2,6 +2,7 @@
  * Tool names for OpenAI's API: at most 64 letters, digits, `_` and `-`. Other names are replaced by such a name and
  * translated back, because servers do not announce what they accept.
  */
+import { callsIn } from "../../inference/call_ids.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 
 const MAX_LENGTH = 64;
@@ -14,11 +15,7 @@ export class RemoteNames {
 
   /** @param request The same tools get the same names throughout a conversation. */
   constructor({ tools, messages }: Pick<GenerationRequest, "tools" | "messages">) {
-    const names = new Set(tools.map(({ name }) => name));
-    for (const { content } of messages) {
-      if (typeof content === "string") continue;
-      for (const block of content) if (block.type === "tool_use") names.add(block.name);
-    }
+    const names = new Set([...tools, ...callsIn(messages)].map(({ name }) => name));
     // Valid names are kept, whichever comes first.
     const [kept, changed] = [[...names].filter(isTaken), [...names].filter((name) => !isTaken(name))];
     for (const name of kept) this.#add(name, name);

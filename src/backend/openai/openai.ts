@@ -12,7 +12,8 @@ import { createHttpClient, proxyFor } from "./http_client.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
 import { BackendUnavailableError } from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
-import type { GenerationRequest } from "../../inference/request.ts";
+import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
+import { gradualJson, isLarge } from "../../ndjson/gradual_writer.ts";
 import { Answer } from "./answer.ts";
 import { toBackendError, toFailure, UpstreamError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
@@ -155,7 +156,7 @@ export class OpenAiBackend implements Backend {
    * @throws {UpstreamError} If the server reports a failure.
    */
   async *#ask(exchange: Exchange, attempt: Attempt, answer: Answer): AsyncGenerator<BackendEvent> {
-    const body = JSON.stringify(attempt.body);
+    const body = isLarge(attempt.body) ? await gradualBody(attempt.body) : JSON.stringify(attempt.body);
     const response = await exchange.post(this.#endpoint, { headers: this.#headers, body });
     if (!response.ok) {
       const text = await exchange.beginning(MAX_FAILURE_BYTES);
@@ -225,6 +226,16 @@ export class OpenAiBackend implements Backend {
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
+}
+
+/** A large body, written while others are served. */
+async function gradualBody(body: JsonObject): Promise<Blob> {
+  const pieces: Blob[] = [];
+  for (const piece of gradualJson(body)) {
+    pieces.push(new Blob([piece]));
+    await turn();
+  }
+  return new Blob(pieces);
 }
 
 /** Endpoint URL; a query in the base URL is kept after the path. */

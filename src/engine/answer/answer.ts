@@ -84,14 +84,12 @@ export interface Answer {
 }
 
 export class ModelAnswer implements Answer {
-  readonly #id: number;
+  readonly #options: AnswerOptions;
   readonly #vocabulary: Vocabulary;
   readonly #parser: Parser;
   readonly #endTokens: ReadonlySet<number>;
   readonly #controls: ReadonlyMap<number, string> | undefined;
   readonly #binding: Binding;
-  readonly #required: boolean;
-  readonly #forward: AnswerOptions["forward"];
   #last: number | undefined;
   readonly #characters = new Characters();
   readonly #meaning: Sink;
@@ -116,15 +114,13 @@ export class ModelAnswer implements Answer {
   };
 
   constructor(options: AnswerOptions) {
-    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false, forward } = options;
-    this.#id = id;
+    const { vocabulary, parser, endTokens, controls, binding = {} } = options;
+    this.#options = options;
     this.#vocabulary = vocabulary;
     this.#parser = parser;
     this.#endTokens = endTokens;
     this.#controls = controls;
     this.#binding = binding;
-    this.#required = required;
-    this.#forward = forward;
     this.#meaning = new Sink(options);
     this.#wasThinking = parser.thinking;
     if (parser.thinking) return;
@@ -151,9 +147,10 @@ export class ModelAnswer implements Answer {
 
   forced(): readonly number[] {
     // A thought may come instead of the forced text.
-    if (this.#forward === undefined || this.#lead !== undefined) return NO_TOKENS;
+    const { forward } = this.#options;
+    if (forward === undefined || this.#lead !== undefined) return NO_TOKENS;
     const forced = this.#bound?.forced?.();
-    return forced === undefined ? NO_TOKENS : this.#forward(forced, this.#last);
+    return forced === undefined ? NO_TOKENS : forward(forced, this.#last);
   }
 
   accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean {
@@ -184,16 +181,13 @@ export class ModelAnswer implements Answer {
     this.#parser.finish(cut, meaning);
     if (this.#logprobs !== undefined) this.#tellOdds(events, before);
     if (meaning.failed) {
-      events.push({
-        id: this.#id,
-        error: "tool_call_malformed",
-        message: "The model wrote a tool call that cannot be parsed",
-      });
+      const message = "The model wrote a tool call that cannot be parsed";
+      events.push({ id: this.#options.id, error: "tool_call_malformed", message });
       return undefined;
     }
     if (this.#parser.ended === "stop") return { done: "stop" };
     if (!cut) return { done: meaning.calls > 0 ? "tool_use" : "end" };
-    return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
+    return { done: "length", ...(this.#options.required === true && meaning.calls === 0 ? { unsatisfied: true } : {}) };
   }
 
   /** Keeps a token's log probabilities until its text is sent; skips tokens that never are text. */
@@ -311,22 +305,15 @@ function isSet(bits: Uint32Array, at: number): boolean {
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 class Sink implements Meaning {
-  readonly #id: number;
-  /** Only calls are allowed: text is the remains of a truncated one. */
-  readonly #callsOnly: boolean;
-  readonly #names: ReadonlyMap<string, string> | undefined;
-  readonly #unenforced: AnswerOptions["unenforced"];
+  readonly #options: AnswerOptions;
   events: EngineEvent[] = [];
   readonly #calls: { readonly name: string; readonly input: JsonObject }[] = [];
   #text = "";
   #thinking = "";
   failed = false;
 
-  constructor({ id, required = false, names, unenforced }: AnswerOptions) {
-    this.#id = id;
-    this.#callsOnly = required;
-    this.#names = names;
-    this.#unenforced = unenforced;
+  constructor(options: AnswerOptions) {
+    this.#options = options;
   }
 
   get calls(): number {
@@ -338,26 +325,28 @@ class Sink implements Meaning {
   }
 
   text(text: string): void {
-    if (this.#callsOnly) return;
+    // Only calls are allowed: text is the remains of a truncated one.
+    if (this.#options.required === true) return;
     this.#text += text;
-    this.events.push({ id: this.#id, t: text });
+    this.events.push({ id: this.#options.id, t: text });
   }
 
   thinking(text: string): void {
     this.#thinking += text;
-    this.events.push({ id: this.#id, think: text });
+    this.events.push({ id: this.#options.id, think: text });
   }
 
   call(written: string, input: JsonObject): void {
-    const call = this.#names?.get(written) ?? written;
+    const { id, names, unenforced } = this.#options;
+    const call = names?.get(written) ?? written;
     this.#calls.push({ name: call, input });
-    this.events.push({ id: this.#id, call, input, ...(this.#unenforced?.has(call) ? { unchecked: true } : {}) });
+    this.events.push({ id, call, input, ...(unenforced?.has(call) ? { unchecked: true } : {}) });
   }
 
   textWasThought(): void {
     this.#thinking += this.#text;
     this.#text = "";
-    this.events.push({ id: this.#id, misread: true });
+    this.events.push({ id: this.#options.id, misread: true });
   }
 
   malformed(): void {

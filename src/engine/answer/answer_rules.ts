@@ -27,14 +27,15 @@ export interface Unenforced {
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
-  readonly #required: boolean;
+  /** Whether a call is required. */
+  readonly required: boolean;
   /** By tool name: its index, and schema keywords that decoding does not enforce. */
   readonly unenforced = new Map<string, Unenforced>();
   #calls: CallSymbols | undefined;
   #response: GrammarSymbol[] | undefined;
 
   private constructor(required: boolean, dialect: Dialect) {
-    this.#required = required;
+    this.required = required;
     this.#dialect = dialect;
   }
 
@@ -61,17 +62,12 @@ export class AnswerRules {
 
   /** Whether the answer is constrained from its start. */
   get binding(): boolean {
-    return this.#required || this.#response !== undefined;
+    return this.required || this.#response !== undefined;
   }
 
   /** Whether calls are allowed. */
   get calling(): boolean {
     return this.#calls !== undefined;
-  }
-
-  /** Whether a call is required. */
-  get required(): boolean {
-    return this.#required;
   }
 
   /** @param after What came before: nothing, a message header or a thought. */
@@ -83,11 +79,11 @@ export class AnswerRules {
     const frame = frames.length === 0 ? [] : builder.choice([...frames, []]);
     const response = this.#response === undefined ? [] : [[...final, ...this.#response]];
     const calls = this.#calls === undefined ? [] : [this.#calls.first];
-    const answer = [...frame, ...builder.choice(this.#required ? calls : [...calls, ...response])];
+    const answer = [...frame, ...builder.choice(this.required ? calls : [...calls, ...response])];
     if (channels !== undefined) {
       return builder.build(after === "thought" ? [...this.#symbols(channels.write.start), ...answer] : answer);
     }
-    if (after !== "thought" && !this.#required) return builder.build(answer);
+    if (after !== "thought" && !this.required) return builder.build(answer);
     return builder.build([...builder.choice([[], ...SPACES.map((space) => builder.text(space))]), ...answer]);
   }
 

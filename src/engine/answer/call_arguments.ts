@@ -71,7 +71,6 @@ export function skipTo(text: string, from: number, literal: string, final = fals
   return at;
 }
 
-/** One element per argument. */
 class ElementsReader implements ArgumentsReader {
   readonly #open: string;
   readonly #afterKey: readonly { readonly types: readonly JsonType[]; readonly core: string; readonly line: boolean }[];

@@ -32,7 +32,6 @@ export class CallParser {
   /** Steps after the marker, and steps of a further call. */
   readonly #first: readonly Step[];
   readonly #further: readonly Step[];
-  /** Steps from the name on. */
   readonly #named: readonly Step[];
   readonly #section: boolean;
   readonly #sectionClose: string;

@@ -4,8 +4,7 @@
  */
 import { type ChatMessage, type Conversation, PLAIN, type Tool } from "../../inference/request.ts";
 import { importChatLibrary, type LoadChatLibrary } from "./render/chat_library.ts";
-import { TemplateError } from "../jinja/template.ts";
-import type { Rendered } from "../jinja/template.ts";
+import { type Rendered, TemplateError } from "../jinja/template.ts";
 import { callTraitsOf } from "./probe/call_form.ts";
 import { channelsOf } from "./probe/channels.ts";
 import type { CallForm, Dialect, ParserStart } from "./dialect/dialect.ts";
@@ -13,11 +12,13 @@ import { familyCalls } from "./probe/family_calls.ts";
 import { guardedTokens } from "./render/guarded.ts";
 import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./render/messages.ts";
+import { callsIn } from "../../inference/call_ids.ts";
+import { defined } from "../../inference/objects.ts";
 import { type PromptSize, tooLongMessage } from "../../inference/prompt_size.ts";
 import { infillTokens, promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
-import { commonPrefix, type Prober } from "./probe/prober.ts";
+import { commonPrefix } from "./probe/prober.ts";
 import type { Mood } from "./probe/thinking_switch.ts";
 import type { Traits } from "./probe/traits.ts";
 import { WrapperRenderer } from "./render/wrapper.ts";
@@ -100,7 +101,7 @@ export class Chat {
     const writesCalls = format !== "chatml" && (!(renderer instanceof WrapperRenderer) || renderer.calls);
     const calls = renderer === undefined || traits === undefined || !writesCalls
       ? undefined
-      : callTraitsOf(this.#prober(renderer), traits);
+      : callTraitsOf(proberOf(model, renderer, this.#guarded), traits);
     this.#form = calls?.form ?? traits?.form ?? USUAL_FORM;
     const call = calls?.call ?? (format === "template" ? familyCalls(source, this.#guarded) : undefined);
     this.dialect = dialectOf(traits, call, this.#guarded);
@@ -304,11 +305,8 @@ export class Chat {
     const { call, channels } = this.dialect;
     const pattern = channels !== undefined ? TYPE_NAME : call?.arguments.type === "python" ? IDENTIFIER : undefined;
     if (pattern === undefined) return names;
-    const used = messages.flatMap(({ content }) =>
-      typeof content === "string" ? [] : content.flatMap((block) => block.type === "tool_use" ? [block.name] : [])
-    );
     const taken = new Set(tools.map(({ name }) => name));
-    for (const name of new Set([...tools.map(({ name }) => name), ...used])) {
+    for (const name of new Set([...tools, ...callsIn(messages)].map(({ name }) => name))) {
       const base = name.replace(pattern, "_");
       if (base === name) continue;
       let written = base;
@@ -317,10 +315,6 @@ export class Chat {
       names.set(name, written);
     }
     return names;
-  }
-
-  #prober(renderer: Renderer): Prober {
-    return proberOf(this.#model, renderer, this.#guarded);
   }
 
   #endsOf(ends: readonly string[]): AnswerEnds {
@@ -371,12 +365,7 @@ export class Chat {
 function dialectOf(traits: Traits | undefined, call: CallForm | undefined, specials: SpecialTokens): Dialect {
   if (traits === undefined) return {};
   const channels = channelsOf(traits, specials);
-  return {
-    ...(traits.thought === undefined ? {} : { thought: traits.thought }),
-    text: traits.text,
-    ...(call === undefined ? {} : { call }),
-    ...(channels === undefined ? {} : { channels }),
-  };
+  return defined({ thought: traits.thought, text: traits.text, call, channels });
 }
 
 /** Appends the thinking switch to the system message, for templates that look for it there. */
@@ -387,7 +376,6 @@ function inMood(turns: Turn[], { system }: Mood): Turn[] {
   return [{ ...first, text: `${first.text}\n${system}` }, ...others];
 }
 
-/** Cuts the prompt after the partial answer. */
 function cutAfterInput({ text, input }: Rendered): Rendered {
   return { text: text.slice(0, input.at(-1) ?? text.length), input };
 }

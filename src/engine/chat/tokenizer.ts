@@ -15,7 +15,6 @@ const LONG_CHARACTERS = 4096;
 const PIECE_TOKENS = 1024;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The request is invalid; the message is for the caller. */
 export class TokenizerError extends Error {
@@ -74,13 +73,8 @@ export class Tokenizer {
   }
 }
 
-/** Characters may be made of several tokens, so their bytes are joined first. */
+/** Characters may be made of several tokens. */
 function textOf(pieces: readonly Uint8Array[]): string {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return decoder.decode(bytes);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode();
 }

@@ -73,13 +73,7 @@ export class EncodeJobs {
     this.#refuseHopeless({ name: "query", text: query });
     const join = this.#prompt.of(query);
     // Scores vary slightly between batches, but equal documents must get equal scores: encode each text once.
-    const places = new Map<string, number[]>();
-    documents.forEach((text, index) => {
-      const same = places.get(text);
-      if (same === undefined) places.set(text, [index]);
-      else same.push(index);
-    });
-    const unlike = [...places];
+    const unlike = [...Map.groupBy(documents.keys(), (index) => documents[index] as string)];
     const scores = new Array<number>(documents.length);
     let repeated = 0;
     return {
@@ -137,7 +131,6 @@ export class EncodeJobs {
   }
 }
 
-/** A text and the request field it comes from. */
 interface NamedText {
   readonly name: string;
   readonly text: string;

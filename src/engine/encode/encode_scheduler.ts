@@ -8,6 +8,7 @@
  */
 import type { Encoder, Lane } from "./encoder.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** A text cannot be encoded; the message is for the caller. */
 export class TextError extends Error {
@@ -221,7 +222,7 @@ export class EncodeScheduler {
   }
 
   #fail({ places }: Step, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorText(error);
     for (const entry of new Set(places.map(({ entry }) => entry))) {
       if (!this.#live.has(entry)) continue;
       this.#forget(entry);

@@ -5,7 +5,7 @@
  * many times slower than a single thread. Small models therefore run in lanes: parallel contexts of one thread each.
  */
 import type { Library } from "../native/library.ts";
-import { availableBytes } from "../native/memory.ts";
+import { availableBytes, mebibytes } from "../native/memory.ts";
 import { ModelError } from "../native/first_look.ts";
 import type { Model } from "../native/model.ts";
 import { isEncoder } from "./purpose.ts";
@@ -156,7 +156,6 @@ export class ModelEncoder implements Encoder {
   }
 }
 
-/** A lane: a context with one thread. */
 class ContextLane implements Lane {
   readonly #context: TextContext;
 
@@ -194,7 +193,6 @@ function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortion
   }
   const tokens = Math.min(contextTokens, most);
   if (fits(tokens, MEMORY_SHARE)) return tokens;
-  const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
   throw new ModelError(
     `There is not enough memory for a context of ${tokens} tokens: it takes ${mebibytes(tokens * perToken)}, ` +
       `but only ${mebibytes(availableBytes())} is available`,

@@ -14,12 +14,12 @@ import type { CallBeginning } from "../answer/parser_options.ts";
 export type Before = Parameters<AnswerRules["whole"]>[0];
 
 export class AnswerGrammar implements Compiled {
-  readonly #rules: AnswerRules;
+  readonly rules: AnswerRules;
   readonly #starts = new Map<string, Position>();
   #grammar: Grammar | undefined;
 
   private constructor(rules: AnswerRules) {
-    this.#rules = rules;
+    this.rules = rules;
   }
 
   /** Compile the grammar with the start states needed first. */
@@ -48,29 +48,9 @@ export class AnswerGrammar implements Compiled {
     return this.#grammar;
   }
 
-  /** By tool name: schema keywords that decoding does not enforce. */
-  get unenforced(): AnswerRules["unenforced"] {
-    return this.#rules.unenforced;
-  }
-
-  /** Whether the answer is constrained from its start. */
-  get binding(): boolean {
-    return this.#rules.binding;
-  }
-
-  /** Whether calls are allowed. */
-  get calling(): boolean {
-    return this.#rules.calling;
-  }
-
-  /** Whether a call is required. */
-  get required(): boolean {
-    return this.#rules.required;
-  }
-
   /** Start state of the whole answer. */
   whole(before: Before): Position {
-    return this.#startOf(before, () => this.#rules.whole(before)) as Position;
+    return this.#startOf(before, () => this.rules.whole(before)) as Position;
   }
 
   /**
@@ -79,7 +59,7 @@ export class AnswerGrammar implements Compiled {
    * @returns `undefined` if this call is not allowed.
    */
   restOf(begun: CallBeginning): Position | undefined {
-    return this.#startOf(`${begun.with} ${begun.tool ?? ""}`, () => this.#rules.restOf(begun));
+    return this.#startOf(`${begun.with} ${begun.tool ?? ""}`, () => this.rules.restOf(begun));
   }
 
   /** Compiles each start once. */

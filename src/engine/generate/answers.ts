@@ -49,21 +49,16 @@ export class Answers {
   /** Grammars of tools and schemas, and grammars from requests. */
   readonly #asked = new Grammars<AnswerGrammar>();
   readonly #sent = new Grammars<Grammar>();
-  readonly #onUnenforced: (what: Unenforced) => void;
+  readonly #options: AnswersOptions;
   #index: SharedWork<VocabularyIndex> | undefined;
-  readonly #fastForward: boolean;
-  readonly #nextTurn: boolean;
   #forced: ForcedTokens | undefined;
   /** The same for all prompts. */
   #endings: readonly TokenBias[] | undefined;
 
   constructor(model: AnswerModel, chat: Chat, options: AnswersOptions = {}) {
-    const { fastForward = true, nextTurn = true, onUnenforced = () => {} } = options;
     this.#model = model;
     this.#chat = chat;
-    this.#fastForward = fastForward;
-    this.#nextTurn = nextTurn;
-    this.#onUnenforced = onUnenforced;
+    this.#options = options;
   }
 
   /**
@@ -75,6 +70,7 @@ export class Answers {
    */
   *job(id: number, request: GenerationRequest): Work<Job> {
     const { maxTokens, logprobs, suffix, logprobsAfterSampling, progress, returnTokens } = request;
+    const { nextTurn: preparesNext = true } = this.#options;
     const prompt =
       yield* (request.prompt === undefined
         ? this.#chat.prompt(request)
@@ -89,7 +85,7 @@ export class Answers {
       sampling: request.ignoreEos ? this.#endless(request.sampling, prompt) : request.sampling,
       maxTokens,
       ...defined({ logprobs, logprobsAfterSampling, progress, returnTokens }),
-      ...(this.#nextTurn && request.prompt === undefined && request.generationPrompt !== false
+      ...(preparesNext && request.prompt === undefined && request.generationPrompt !== false
         ? { nextTurn: (said) => nextTurn(this.#chat, request, said) }
         : {}),
       answer,
@@ -124,8 +120,9 @@ export class Answers {
         return yield* AnswerGrammar.of(yield* AnswerRules.of(request, dialect, rename));
       },
     );
-    for (const what of grammar.unenforced.values()) this.#onUnenforced(what);
-    const index = grammar.binding || grammar.calling ? yield* this.#vocabulary(prompt) : undefined;
+    const { binding, calling, required, unenforced } = grammar.rules;
+    for (const what of unenforced.values()) this.#options.onUnenforced?.(what);
+    const index = binding || calling ? yield* this.#vocabulary(prompt) : undefined;
     const bind = (start: Position | undefined): Constraint | undefined =>
       start === undefined || index === undefined ? undefined : new GrammarConstraint(grammar.grammar, index, start);
     return new ModelAnswer({
@@ -142,8 +139,8 @@ export class Answers {
       names: new Map([...names].map(([given, written]) => [written, given])),
       ...this.#forward(request, prompt),
       binding: bindingOf(request, { dialect, grammar, prompt, bind }),
-      required: grammar.required,
-      unenforced: grammar.unenforced,
+      required,
+      unenforced,
     });
   }
 
@@ -182,7 +179,7 @@ export class Answers {
 
   /** Not with logprobs: forced tokens have none. */
   #forward({ logprobs }: GenerationRequest, { controls }: Pick<Prompt, "controls">): Pick<AnswerOptions, "forward"> {
-    if (!this.#fastForward || logprobs !== undefined) return {};
+    if (this.#options.fastForward === false || logprobs !== undefined) return {};
     const model = this.#model;
     const forced = this.#forced ??= new ForcedTokens({
       spacePrefix: model.spacePrefix,
@@ -223,7 +220,7 @@ const PLAIN_TEXT: Dialect = {};
 
 function callsOf({ toolChoice, responseSchema }: GenerationRequest, grammar: AnswerGrammar): ParserOptions["calls"] {
   if (toolChoice === "none") return "hold";
-  if (!grammar.calling) return "ignore";
+  if (!grammar.rules.calling) return "ignore";
   return responseSchema === undefined ? "read" : "first";
 }
 
@@ -237,8 +234,8 @@ function bindingOf(
   },
 ): Binding {
   const { thought, call, channels } = dialect;
-  const called: Binding = grammar.calling ? { restOf: (begun) => bind(grammar.restOf(begun)) } : {};
-  if (!grammar.binding) {
+  const called: Binding = grammar.rules.calling ? { restOf: (begun) => bind(grammar.restOf(begun)) } : {};
+  if (!grammar.rules.binding) {
     return {
       ...called,
       ...(toolChoice === "none" && call !== undefined && call.marker.length > 0 ? { noCalls: true } : {}),

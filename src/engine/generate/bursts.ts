@@ -8,13 +8,10 @@ import { BESIDE_MS, type Prompts } from "./prompts.ts";
 import type { Running } from "./running.ts";
 import type { Slot, Slots } from "./slots.ts";
 
-/** Waits for another request, in milliseconds since the newest one: less is not worth a sleep. */
-const SHORTEST_PAUSE_MS = 1;
-const LONGEST_PAUSE_MS = 4;
-/** Longest wait, since the first request. */
-const LONGEST_WAIT_MS = 20;
-/** A pause adds at most this share of the time that the prompts take. */
-const PAUSE_SHARE = 1 / 16;
+/** Requests that arrive within this time of the first belong together, in milliseconds. */
+const BURST_MS = 20;
+/** Longest wait for another request since the newest one. */
+const PAUSE_MS = 4;
 
 export interface BurstsOptions {
   readonly decoder: Pick<Decoder, "apart">;
@@ -27,43 +24,51 @@ export interface BurstsOptions {
 
 export class Bursts {
   readonly #options: BurstsOptions;
-  #firstAt = 0;
-  #newestAt = 0;
+  #firstAt = -Infinity;
+  #newestAt = -Infinity;
+  /** Requests of this burst, and of the one before. */
+  #count = 0;
+  #before = 0;
   /** Prompt tokens of the burst that are not cached, and the expected time to decode them. */
   #tokens = 0;
   #promptsMs = 0;
   /** Time since the answers that wait were last in a step. */
-  #heldMs = 0;
+  #waitedMs = 0;
 
   constructor(options: BurstsOptions) {
     this.#options = options;
   }
 
-  /**
-   * A request arrives.
-   *
-   * @param waiting Number of requests that wait for a slot already.
-   */
-  arrives(prompt: Int32Array, waiting: number): void {
+  /** A request arrives. */
+  arrives(prompt: Int32Array): void {
     const { now, prompts, slots } = this.#options;
     this.#newestAt = now();
-    if (waiting === 0) {
+    if (this.#newestAt - this.#firstAt > BURST_MS) {
       this.#firstAt = this.#newestAt;
+      this.#before = this.#count;
+      this.#count = 0;
       this.#tokens = 0;
       this.#promptsMs = 0;
     }
+    this.#count++;
     const tokens = prompt.length - (slots.prefix(prompt)?.length ?? 0);
     this.#tokens += tokens;
     this.#promptsMs += prompts.msOf(tokens);
   }
 
-  /** Milliseconds until waiting requests start, if no other arrives. */
+  /**
+   * Milliseconds until waiting requests start, if no other arrives. Others are waited for if more came last time, and if
+   * so many take longer than answers wait for prompts.
+   *
+   * @param waiting Number of waiting requests.
+   */
   startsIn(waiting: number): number {
     const { decoder, now, parallel, slots } = this.#options;
-    if (!decoder.apart || waiting >= parallel || slots.all.some(({ job }) => job !== undefined)) return 0;
-    const pause = Math.min(LONGEST_PAUSE_MS, this.#promptsMs * PAUSE_SHARE);
-    if (pause < SHORTEST_PAUSE_MS || this.#tokens >= BATCH_TOKENS) return 0;
-    return Math.max(0, Math.min(this.#newestAt + pause, this.#firstAt + LONGEST_WAIT_MS) - now());
+    const expected = Math.min(this.#before, parallel);
+    if (!decoder.apart || waiting >= expected || this.#tokens >= BATCH_TOKENS) return 0;
+    if (this.#promptsMs / this.#count * expected <= BESIDE_MS) return 0;
+    if (slots.all.some(({ job }) => job !== undefined)) return 0;
+    return Math.max(0, Math.min(this.#newestAt + PAUSE_MS, this.#firstAt + BURST_MS) - now());
   }
 
   /** Whether these answers are left out of the next step: all are at their first token, and the prompts are soon done. */
@@ -71,11 +76,16 @@ export class Bursts {
     const { decoder, prompts } = this.#options;
     if (!decoder.apart || answers.length === 0 || prompts.first === undefined) return false;
     return answers.every(({ job }) => job?.completion === 1) &&
-      this.#heldMs + prompts.restMs + prompts.answersMs(answers.length) <= BESIDE_MS;
+      this.#waitedMs + prompts.restMs + prompts.answersMs(answers.length) <= BESIDE_MS;
+  }
+
+  /** How long answers that are left out of steps have waited. */
+  get waitedMs(): number {
+    return this.#waitedMs;
   }
 
   /** A step took so long. */
   stepped(ms: number, { held }: { readonly held: boolean }): void {
-    this.#heldMs = held ? this.#heldMs + ms : 0;
+    this.#waitedMs = held ? this.#waitedMs + ms : 0;
   }
 }

@@ -29,8 +29,8 @@ export interface PromptsOptions {
   readonly batch: StepBatch;
   /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
-  /** Called before the first step of a prompt whose progress is reported. */
-  readonly onBegin: (slot: Slot<Running>) => void;
+  /** Called before the first step of a prompt whose progress is reported, and after each of its steps. */
+  readonly onProgress: (running: Running, tokens: number) => void;
 }
 
 export class Prompts {
@@ -64,6 +64,21 @@ export class Prompts {
     if (at >= 0) this.#starting.splice(at, 1);
   }
 
+  /** Reports how far prompts are, where that is requested. */
+  tellProgress(): void {
+    for (const slot of this.#starting) {
+      const running = slot.job as Running;
+      if (running.told !== undefined && running.completion === 0 && slot.tokens.length > running.told) {
+        this.#tell(slot, running);
+      }
+    }
+  }
+
+  #tell({ tokens }: Slot<Running>, running: Running): void {
+    running.told = tokens.length;
+    this.#options.onProgress(running, tokens.length);
+  }
+
   dropDecoded(): void {
     for (let i = this.#starting.length - 1; i >= 0; i--) {
       const { tokens, job } = this.#starting[i] as Slot<Running>;
@@ -89,10 +104,11 @@ export class Prompts {
    * whole batch; the end of a prompt shares its batch with the next one.
    *
    * @param others Answer tokens in the step.
-   * @param isWaitedFor Whether a stream waits for the end of the step.
+   * @param options.isWaitedFor Whether a stream waits for the end of the step; by default if an answer is in it.
+   * @param options.waitedMs How long a stream has waited already.
    * @returns The number of tokens put.
    */
-  put(others: number, isWaitedFor = others > 0): number {
+  put(others: number, { isWaitedFor = others > 0, waitedMs = 0 } = {}): number {
     this.#piece = 0;
     let put = 0;
     let last = 0;
@@ -102,7 +118,7 @@ export class Prompts {
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
       if (running.job.progress && running.told === undefined) {
         // It is reported before the step, which may take long, only if the prompt is left out of this one.
-        this.#options.onBegin(slot);
+        this.#tell(slot, running);
         continue;
       }
       const { prefix: prompt, chosen } = running;
@@ -111,7 +127,7 @@ export class Prompts {
       const from = slot.tokens.length;
       const left = prompt.length - from;
       const isAlone = put === 0 && others === 0 && !isWaitedFor;
-      const budget = this.#left(isAlone ? ALONE_MS : BESIDE_MS, { others, put, spent });
+      const budget = this.#left(isAlone ? ALONE_MS : BESIDE_MS - waitedMs, { others, put, spent });
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
       const tokens = this.#options.decoder.apart ? inPasses(left, budget, last) : Math.min(left, budget);
       if (tokens === 0) break;

@@ -18,6 +18,7 @@ import { type Slot, Slots } from "./slots.ts";
 import type { Work } from "../../work/work.ts";
 import { WorkBudget } from "./work/work_budget.ts";
 import { Workbench } from "./work/workbench.ts";
+import { errorText } from "../../log/error_text.ts";
 
 export interface SchedulerOptions {
   readonly decoder: Decoder;
@@ -97,7 +98,7 @@ export class Scheduler {
       slots: this.#slots,
       batch: this.#batch,
       truncate: (slot, length) => this.#truncate(slot, length),
-      onBegin: (slot) => this.#tellPrompt(slot),
+      onProgress: (running, tokens) => this.#events.push(running.progress(this.#now(), tokens)),
     });
     this.#bursts = new Bursts({
       decoder: options.decoder,
@@ -144,13 +145,13 @@ export class Scheduler {
 
   /** Settles when off-thread work that a request waits for may be done. */
   get beside(): Promise<void> | undefined {
-    const both = [this.#bench.beside, this.#spare.beside].filter((promise) => promise !== undefined);
+    const both = [this.#bench.beside, this.#spare.turns.beside].filter((promise) => promise !== undefined);
     return both.length === 0 ? undefined : Promise.race(both);
   }
 
   /** Enqueue a request; it starts when a slot and enough cells are free. Its prompt is known to fit. */
   submit(job: Job, { paused = false, submittedAt = this.#now() } = {}): void {
-    this.#bursts.arrives(job.prompt, this.#waiting.length);
+    this.#bursts.arrives(job.prompt);
     this.#waiting.push({ job, paused, submittedAt });
   }
 
@@ -254,14 +255,17 @@ export class Scheduler {
     if (this.#bursts.startsIn(this.#waiting.length) > 0) return;
     this.#start();
     const going = this.#answers.going();
-    let prompts = !this.#finds && this.#bursts.holds(going) ? this.#prompts.put(0, true) : 0;
+    const { waitedMs } = this.#bursts;
+    let prompts = !this.#finds && this.#bursts.holds(going) ? this.#prompts.put(0, { isWaitedFor: true, waitedMs }) : 0;
     const held = prompts > 0;
     const answers = held ? [] : going;
     const streams = answers.length;
     const promptsFirst = this.#answers.wouldJoin(answers);
-    if (promptsFirst) prompts = this.#prompts.put(streams);
+    if (promptsFirst) prompts = this.#prompts.put(streams, { waitedMs });
     this.#answers.put(answers);
-    if (!held && !promptsFirst) prompts = this.#prompts.put(batch.size, this.#finds);
+    if (!held && !promptsFirst) {
+      prompts = this.#prompts.put(batch.size, { isWaitedFor: batch.size > 0 || this.#finds, waitedMs });
+    }
     this.#isQuiet = batch.size === 0 && !this.#bench.busy && this.#spare.put();
     if (batch.size === 0) return;
 
@@ -272,35 +276,21 @@ export class Scheduler {
       for (const slot of batch.bridges) this.#cutBack(slot);
       if (outcome === "aborted") return this.#rewind();
     } catch (error) {
-      return this.#failAll(error instanceof Error ? error.message : String(error));
+      return this.#failAll(errorText(error));
     }
     const took = this.#now() - started;
     this.#budget.earn(took);
     this.#bursts.stepped(took, { held });
-    if (batch.size === streams) this.#guesses.learn(streams, took);
+    if (batch.size === streams) this.#guesses.times.learn(streams, took);
     if (streams === 0) this.#prompts.learn(batch.size, 0, took);
     else if (prompts > 0 || batch.size === streams) this.#prompts.learn(prompts, batch.size - prompts, took);
     batch.note();
-    this.#tellProgress();
+    this.#prompts.tellProgress();
     this.#prompts.dropDecoded();
     this.#spare.dropDecoded();
     for (const rows of batch.rows) {
-      this.#answering.choose(rows, this.#guesses.stepsIn(streams, took + rows.guess.ms));
+      this.#answering.choose(rows, this.#guesses.times.stepsIn(streams, took + rows.guess.ms));
     }
-  }
-
-  /** Report how far prompts are, where that is requested. */
-  #tellProgress(): void {
-    for (const slot of this.#slots.all) {
-      const { job, tokens } = slot;
-      if (job?.told !== undefined && job.completion === 0 && tokens.length > job.told) this.#tellPrompt(slot);
-    }
-  }
-
-  #tellPrompt({ job, tokens }: Slot<Running>): void {
-    if (job === undefined) return;
-    job.told = tokens.length;
-    this.#events.push(job.progress(this.#now(), tokens.length));
   }
 
   /** An aborted batch may be partly in the KV cache. */
@@ -359,11 +349,11 @@ export class Scheduler {
         cells: running.limit,
         needed: this.#waiting.length + 1,
       });
-      const readyFrom = this.#spare.drop(slot) ?? Infinity;
+      const readyFrom = this.#spare.turns.drop(slot) ?? Infinity;
       if (rested === undefined) running.readyFrom = readyFrom;
       this.#truncate(slot, this.#slots.usable(slot, prefix));
       for (const idle of this.#slots.toEmpty(this.#slots.prefix(prefix)?.slot)) {
-        this.#spare.drop(idle);
+        this.#spare.turns.drop(idle);
         this.#truncate(idle, 0);
       }
       this.#prompts.add(slot);
@@ -381,7 +371,7 @@ export class Scheduler {
     for (const slot of this.#slots.all) {
       if (slot.job !== undefined) this.#events.push({ id: slot.job.job.id, error: "internal", message });
       if (!slot.kept) this.#release(slot);
-      this.#spare.drop(slot);
+      this.#spare.turns.drop(slot);
       this.#decoder.truncate(slot.sequence, 0);
       slot.tokens.length = 0;
     }
@@ -389,7 +379,7 @@ export class Scheduler {
 
   #ended(slot: Slot<Running>, { nextTurn, answer: { said } }: Job): void {
     if (nextTurn === undefined || said === undefined || this.#wholeSequencesOnly) return;
-    this.#spare.prepare(slot, nextTurn(said));
+    this.#spare.turns.add(slot, nextTurn(said));
   }
 
   #release(slot: Slot<Running>): void {

@@ -3,7 +3,7 @@
  * synchronously, between two steps: a loop that rarely awaits would get asynchronous reads late, because not every turn
  * of the event loop polls them.
  */
-import { LineAssembler, splitLines } from "../../ndjson/line_assembler.ts";
+import { JsonLines } from "../../ndjson/json_lines.ts";
 import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
 
 /** The daemon sent something that is not a message. */
@@ -39,7 +39,7 @@ const encoder = new TextEncoder();
 
 export class Inbox {
   readonly #input: Input;
-  readonly #assembler = new LineAssembler(Infinity, READ_BYTES);
+  readonly #lines = new JsonLines(Infinity, READ_BYTES);
   #ended = false;
 
   constructor(input: Input) {
@@ -73,13 +73,17 @@ export class Inbox {
   }
 
   #read(messages: ToEngine[]): void {
-    const count = this.#input.readSync(this.#assembler.space());
+    const count = this.#input.readSync(this.#lines.space());
     if (count === null) {
       this.#ended = true;
       return;
     }
-    for (const line of splitLines(this.#assembler.commit(count))) messages.push(toMessage(line));
-    if (this.#assembler.violation !== undefined) throw new ChannelError("A line on the engine's stdin is not UTF-8");
+    try {
+      for (const message of this.#lines.commit(count)) messages.push(toMessage(message));
+    } catch (error) {
+      throw error instanceof SyntaxError ? new ChannelError("A line on the engine's stdin is not JSON") : error;
+    }
+    if (this.#lines.violation !== undefined) throw new ChannelError("A line on the engine's stdin is not UTF-8");
   }
 }
 
@@ -97,13 +101,7 @@ const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
   "resume",
 ]);
 
-function toMessage(line: string): ToEngine {
-  let message: unknown;
-  try {
-    message = JSON.parse(line);
-  } catch {
-    throw new ChannelError("A line on the engine's stdin is not JSON");
-  }
+function toMessage(message: unknown): ToEngine {
   const op = typeof message === "object" && message !== null && "op" in message ? message.op : undefined;
   if (!OPS.has(op)) throw new ChannelError("A line on the engine's stdin is not a message the engine knows");
   return message as ToEngine;

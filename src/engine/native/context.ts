@@ -249,9 +249,7 @@ function createContext(
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle === null) continue;
-    if (!useAdapters(library, handle, model.adapters)) {
-      throw new ModelError("The LoRA adapters cannot be applied to this model");
-    }
+    useAdapters(library, handle, model.adapters);
     return { handle, apart };
   }
   const refusal = library.takeError() ?? "there is not enough memory";

@@ -1,5 +1,6 @@
 /** Reads GGUF metadata through ggml before a model is loaded. */
 import { cString, dataView, type Library } from "./library.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Tensor names of a ranking head. */
 const RANK_HEADS = ["cls.output.weight", "cls.weight"];
@@ -71,7 +72,7 @@ export function checkFile(path: string): void {
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
       throw new ModelError(`Cannot load "${path}": permission denied`);
     }
-    throw new ModelError(`Cannot load "${path}": ${error instanceof Error ? error.message : String(error)}`);
+    throw new ModelError(`Cannot load "${path}": ${errorText(error)}`);
   }
   if (dataView(head).getUint32(0, true) !== GGUF_MAGIC) {
     throw new ModelError(`Cannot load "${path}": it is not a GGUF file`);

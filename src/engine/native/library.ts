@@ -8,6 +8,7 @@ import { loadNarrowCode } from "./cpu/cpu_code.ts";
 import { loadPackagedCode } from "./cpu/packaged_code.ts";
 import { findLibrary, LIBRARY_VERSION, LibraryError } from "../../libraries/library_files.ts";
 import { memoryCopy, nativePrint } from "./libc/c_library.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Versions the libraries must report; custom builds must match too. */
 const LLAMA_VERSION = "0.4.0";
@@ -291,8 +292,9 @@ function open<S extends Deno.ForeignLibraryInterface>(folder: string, library: s
     file = findLibrary(folder, library);
     if (file !== undefined) return Deno.dlopen(file, symbols).symbols;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new LibraryError(`Cannot open the "${library}" library in "${folder}": ${reason}`, { cause: error });
+    throw new LibraryError(`Cannot open the "${library}" library in "${folder}": ${errorText(error)}`, {
+      cause: error,
+    });
   }
   throw new LibraryError(`There is no "${library}" library in "${folder}"`);
 }
@@ -328,7 +330,7 @@ function loadAccelerator(
     if (file === undefined) return `there is no library for it in "${folder}"`;
     if (load(file) && found() !== undefined) return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorText(error);
   }
   return takeError() ?? "it finds no device";
 }

@@ -95,7 +95,7 @@ export function fitContext(
   );
 }
 
-function mebibytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 0x100000)} MiB`;
 }
 

@@ -1,5 +1,6 @@
 /** Applies the operator's model settings to native structs. */
 import type { NativeSettings } from "../ipc/messages.ts";
+import { ModelError } from "./first_look.ts";
 import { CONTEXT_PARAM, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 
 /** `ggml_type`. */
@@ -84,18 +85,20 @@ export function loadAdapters(
   return loaded;
 }
 
-/** Applies adapters to a context; false if it cannot use them. */
+/** @throws {ModelError} If the context cannot use them. */
 export function useAdapters(
   { llama }: Library,
   context: NonNullable<Deno.PointerValue>,
   adapters: readonly LoadedAdapter[],
-): boolean {
-  if (adapters.length === 0) return true;
+): void {
+  if (adapters.length === 0) return;
   const pointers = new Uint8Array(adapters.length * POINTER_BYTES);
   const view = dataView(pointers);
   for (const [index, { handle }] of adapters.entries()) {
     view.setBigUint64(index * POINTER_BYTES, Deno.UnsafePointer.value(handle), true);
   }
   const scales = new Uint8Array(new Float32Array(adapters.map(({ scale }) => scale)).buffer);
-  return llama.llama_set_adapters_lora(context, pointers, BigInt(adapters.length), scales) === 0;
+  if (llama.llama_set_adapters_lora(context, pointers, BigInt(adapters.length), scales) !== 0) {
+    throw new ModelError("The LoRA adapters cannot be applied to this model");
+  }
 }

@@ -74,9 +74,7 @@ export class TextContext {
         `Cannot make a context of ${textTokens} tokens: ${library.takeError() ?? "there is not enough memory"}`,
       );
     }
-    if (!useAdapters(library, handle, model.adapters)) {
-      throw new ModelError("The LoRA adapters cannot be applied to this model");
-    }
+    useAdapters(library, handle, model.adapters);
     this.#handle = handle;
     this.#memory = llama.llama_get_memory(handle);
     this.#batch = new Batch(library, capacity);

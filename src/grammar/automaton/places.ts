@@ -94,7 +94,6 @@ export class Places {
     this.token.push(token);
   }
 
-  /** Intern a set. */
   #set(chars: CharSet): Chars {
     let known = this.#sets.get(chars);
     if (known === undefined) {

@@ -18,12 +18,7 @@ export class FiniteItems {
 
   /** The items of an array, if they have one schema with finitely many values. */
   static of(shape: ArrayShape, languages: Languages): FiniteItems | undefined {
-    let items = FiniteItems.#known.get(shape);
-    if (items === undefined) {
-      items = FiniteItems.#find(shape, languages);
-      FiniteItems.#known.set(shape, items);
-    }
-    return items ?? undefined;
+    return FiniteItems.#known.getOrInsertComputed(shape, () => FiniteItems.#find(shape, languages)) ?? undefined;
   }
 
   static #find(shape: ArrayShape, languages: Languages): FiniteItems | null {

@@ -52,7 +52,6 @@ export interface ObjectNotation {
   readonly values: (name: string | undefined) => Notation;
 }
 
-/** JSON. */
 const JSON_NOTATION: Notation = { name: "json", spelling: JSON_SPELLING };
 
 /** How a schema is compiled. */
@@ -108,7 +107,7 @@ export function* compileSchemaInPieces(schema: unknown, options: SchemaOptions):
       throw new SchemaError(at, "must be a schema: an object, true or false");
     }
     builder.languages.begin();
-    const nodes = new Nodes(schema, { at, languages: builder.languages, problems: { passOver }, count });
+    const nodes = new Nodes(schema, { at, languages: builder.languages, passOver, count });
     yield* nodes.explore();
     return new Writer(options, nodes).value(nodes.root, options.notation ?? JSON_NOTATION);
   } catch (error) {
@@ -163,9 +162,7 @@ class Writer {
   }
 
   #rule(name: string, expand: () => Alternatives): number {
-    let rule = this.#rules.get(name);
-    if (rule === undefined) this.#rules.set(name, rule = this.#builder.lazy(expand));
-    return rule;
+    return this.#rules.getOrInsertComputed(name, () => this.#builder.lazy(expand));
   }
 
   #values({ spelling }: Notation): JsonValues {
@@ -207,18 +204,13 @@ class Writer {
   }
 
   #planOf(shape: ObjectShape, isRoot: boolean, { sorted = false }: Notation): ObjectPlan {
-    let plans = this.#objects.get(shape);
-    if (plans === undefined) this.#objects.set(shape, plans = new Map());
-    let plan = plans.get(sorted);
-    if (plan === undefined) {
+    return this.#objects.getOrInsertComputed(shape, () => new Map()).getOrInsertComputed(sorted, () => {
       // A schema without properties allows any, except for a tool without arguments.
       const isClosed = this.#isClosed && (this.#isTool && isRoot || shape.isNamed || shape.entries.length > 0);
-      plans.set(sorted, plan = new ObjectPlan(shape, { isClosed, isSorted: sorted }));
-    }
-    return plan;
+      return new ObjectPlan(shape, { isClosed, isSorted: sorted });
+    });
   }
 
-  /** Continuations of an object. */
   #properties(
     shape: ObjectShape,
     plan: ObjectPlan,
@@ -241,7 +233,6 @@ class Writer {
     });
   }
 
-  /** A property. */
   #entry(shape: ObjectShape, { entry, option }: ObjectStep, notation: Notation): GrammarSymbol[] | undefined {
     const values = this.#values(notation);
     const { object } = notation;
@@ -274,12 +265,10 @@ class Writer {
       const finite = FiniteItems.of(shape, this.#builder.languages);
       if (finite !== undefined) return [{ rule: this.#distinct(finite, notation, { used: [], count: 0 }) }];
     }
-    let plan = this.#arrays.get(shape);
-    if (plan === undefined) this.#arrays.set(shape, plan = new ArrayPlan(shape, this.#isClosed));
+    const plan = this.#arrays.getOrInsertComputed(shape, () => new ArrayPlan(shape, this.#isClosed));
     return [{ rule: this.#itemsFrom(shape, plan, { state: plan.start, isFirst: true, notation }) }];
   }
 
-  /** Continuations of an array. */
   #itemsFrom(
     shape: ArrayShape,
     plan: ArrayPlan,
@@ -329,8 +318,6 @@ class Writer {
   }
 
   #number(of: object): number {
-    let number = this.#numbers.get(of);
-    if (number === undefined) this.#numbers.set(of, number = this.#numbers.size);
-    return number;
+    return this.#numbers.getOrInsert(of, this.#numbers.size);
   }
 }

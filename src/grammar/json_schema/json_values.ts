@@ -99,11 +99,8 @@ export class JsonValues {
 
   /** The builder of a grammar. */
   static of(builder: GrammarBuilder, spelling: Spelling = JSON_SPELLING): JsonValues {
-    let all = known.get(builder);
-    if (all === undefined) known.set(builder, all = new Map());
-    let values = all.get(spelling.name);
-    if (values === undefined) all.set(spelling.name, values = new JsonValues(builder, spelling));
-    return values;
+    const all = known.getOrInsertComputed(builder, () => new Map());
+    return all.getOrInsertComputed(spelling.name, () => new JsonValues(builder, spelling));
   }
 
   get comma(): GrammarSymbol[] {
@@ -259,9 +256,7 @@ export class JsonValues {
   }
 
   #once(name: string, make: (builder: GrammarBuilder) => GrammarSymbol[]): GrammarSymbol[] {
-    let made = this.#made.get(name);
-    if (made === undefined) this.#made.set(name, made = make(this.#builder));
-    return made;
+    return this.#made.getOrInsertComputed(name, () => make(this.#builder));
   }
 }
 

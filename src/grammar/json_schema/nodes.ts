@@ -8,7 +8,7 @@ import { ArrayPlan } from "./array_plan.ts";
 import { type Demand, NOTHING } from "../keywords/demand.ts";
 import { ALWAYS, type Literal, NEVER, SchemaDocument } from "../keywords/document.ts";
 import { FiniteItems } from "./finite_items.ts";
-import { Demands, type Problems } from "../keywords/meaning.ts";
+import { Demands, type PassOver } from "../keywords/meaning.ts";
 import { ObjectPlan } from "./object_plan.ts";
 import { type Path, SchemaError, show, UnenforceableError } from "../keywords/schema_path.ts";
 import { type Node, type Shape, type ShapeContext, shapesOf } from "./shapes.ts";
@@ -24,7 +24,7 @@ export class Nodes implements ShapeContext {
   readonly root: Node;
   readonly #document: SchemaDocument;
   readonly #demands: Demands;
-  readonly #problems: Problems;
+  readonly #passOver: PassOver;
   readonly #known = new Map<string, Node>();
   readonly #depths = new Map<Node, number>();
   readonly #voids = new Map<Node, boolean>();
@@ -33,19 +33,19 @@ export class Nodes implements ShapeContext {
 
   constructor(
     schema: unknown,
-    { at, languages, problems, count }: {
+    { at, languages, passOver, count }: {
       readonly at: Path;
       readonly languages: Languages;
-      readonly problems: Problems;
+      readonly passOver: PassOver;
       readonly count: (at: Path) => void;
     },
   ) {
     this.languages = languages;
-    this.#problems = problems;
+    this.#passOver = passOver;
     this.#document = new SchemaDocument(schema, at, count);
     this.#demands = new Demands(this.#document, {
       languages,
-      problems,
+      passOver,
       isPossible: (demand, at) => this.#isPossible(demand, at, 0),
       stringsOf: (literal) => this.stringsOf(literal),
     });
@@ -134,7 +134,7 @@ export class Nodes implements ShapeContext {
       if (shape.type !== "array" || shape.unique === undefined || FiniteItems.of(shape, this.languages) !== undefined) {
         continue;
       }
-      this.#problems.passOver(
+      this.#passOver(
         new UnenforceableError(shape.unique, "is supported only where the items are told one by one"),
       );
     }
@@ -169,7 +169,7 @@ export class Nodes implements ShapeContext {
     try {
       return yield* this.#demands.of(node.literals, node.at);
     } catch (error) {
-      this.#problems.passOver(known(error, node.at));
+      this.#passOver(known(error, node.at));
       return yield* this.#demands.of([], node.at);
     }
   }
@@ -178,7 +178,7 @@ export class Nodes implements ShapeContext {
     try {
       return yield* shapesOf(demand, this, at);
     } catch (error) {
-      this.#problems.passOver(known(error, at));
+      this.#passOver(known(error, at));
       return yield* shapesOf(simplified(demand), this, at);
     }
   }
@@ -227,7 +227,6 @@ export class Nodes implements ShapeContext {
     return isVoid;
   }
 
-  /** The error for an unsatisfiable schema. */
   #complaint(): SchemaError {
     let node = this.root;
     const seen = new Set<Node>();
@@ -248,7 +247,6 @@ export class Nodes implements ShapeContext {
   }
 }
 
-/** An error with its location. */
 function known(error: unknown, at: Path): SchemaError {
   if (error instanceof SchemaError) return error;
   if (error instanceof LanguageError) return new UnenforceableError(at, `is not supported: ${error.message}`);

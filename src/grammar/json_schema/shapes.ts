@@ -290,6 +290,12 @@ function literalsOf({ named, patterns, others }: Properties, name: string, langu
   return own === undefined && matched.length === 0 ? [others] : own === undefined ? matched : [own, ...matched];
 }
 
+/** Literals, and the counters that a value of them matches. */
+interface Counts {
+  readonly literals: readonly Literal[];
+  readonly counts: readonly number[];
+}
+
 /**
  * A value with the counters it matches.
  *
@@ -300,14 +306,15 @@ function optionsOf(
   extra: readonly (Literal | undefined)[],
   context: ShapeContext,
 ): Option[] {
-  let all: { readonly literals: readonly Literal[]; readonly counts: readonly number[] }[] = [{ literals, counts: [] }];
+  let all: Counts[] = [{ literals, counts: [] }];
   for (const [index, literal] of extra.entries()) {
     if (literal === undefined) continue;
-    all = all.flatMap((each) => [
-      each,
-      { literals: [...each.literals, literal], counts: [...each.counts, index] },
-    ]);
+    all = all.flatMap((each) => [each, { literals: [...each.literals, literal], counts: [...each.counts, index] }]);
   }
+  return possible(all, context);
+}
+
+function possible(all: readonly Counts[], context: ShapeContext): Option[] {
   return all.flatMap(({ literals, counts }) => {
     const node = context.node(literals);
     return node.literals[0] === NEVER ? [] : [{ node, counts }];
@@ -362,9 +369,7 @@ function arrayShape(array: ArrayDemand, context: ShapeContext, at: Path): ArrayS
   let most = array.most;
   for (let index = 0; index <= told && index < most; index++) {
     const literals = items.map(({ first, others }) => first[index] ?? others);
-    let all: { readonly literals: readonly Literal[]; readonly counts: readonly number[] }[] = [
-      { literals, counts: [] },
-    ];
+    let all: Counts[] = [{ literals, counts: [] }];
     for (const [kind, { literal, from, most }] of counted.entries()) {
       if (index < from) continue;
       all = all.flatMap(({ literals, counts }) => [
@@ -373,10 +378,7 @@ function arrayShape(array: ArrayDemand, context: ShapeContext, at: Path): ArrayS
         { literals: most === Infinity ? literals : [...literals, literal ^ 1], counts },
       ]);
     }
-    const options = all.flatMap(({ literals, counts }): Option[] => {
-      const node = context.node(literals);
-      return node.literals[0] === NEVER ? [] : [{ node, counts }];
-    });
+    const options = possible(all, context);
     if (options.length === 0) most = index;
     else places.push(options);
   }

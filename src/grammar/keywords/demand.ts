@@ -213,10 +213,18 @@ export function only(demand: Demand, types: number): Demand | undefined {
   return left === 0 ? undefined : left === demand.types ? demand : { ...demand, types: left };
 }
 
-/** The demand with another constraint on strings, if strings are allowed. */
-export function withString(demand: Demand, change: (string: StringDemand) => Partial<StringDemand>): Demand {
-  return (demand.types & STRING) === 0 ? demand : { ...demand, string: { ...demand.string, ...change(demand.string) } };
+/** Adds constraints on values of a type to a demand, if it allows them. */
+function constraining<T extends Counted | "number">(
+  type: T,
+): (demand: Demand, change: (own: Demand[T]) => Partial<Demand[T]>) => Demand {
+  return (demand, change) =>
+    (demand.types & BITS[type]) === 0 ? demand : { ...demand, [type]: { ...demand[type], ...change(demand[type]) } };
 }
+
+export const withString = constraining("string");
+export const withNumber = constraining("number");
+export const withArray = constraining("array");
+export const withObject = constraining("object");
 
 /** Lengths at least so long, where the type is allowed. */
 export function longer(demand: Demand, type: Counted, least: number): Demand {
@@ -230,16 +238,4 @@ export function shorter(demand: Demand, type: Counted, most: number): Demand {
 
 function cut(demand: Demand, type: Counted, length: { readonly least?: number; readonly most?: number }): Demand {
   return (demand.types & BITS[type]) === 0 ? demand : { ...demand, [type]: { ...demand[type], ...length } };
-}
-
-export function withNumber(demand: Demand, change: (number: NumberDemand) => Partial<NumberDemand>): Demand {
-  return (demand.types & NUMBER) === 0 ? demand : { ...demand, number: { ...demand.number, ...change(demand.number) } };
-}
-
-export function withArray(demand: Demand, change: (array: ArrayDemand) => Partial<ArrayDemand>): Demand {
-  return (demand.types & ARRAY) === 0 ? demand : { ...demand, array: { ...demand.array, ...change(demand.array) } };
-}
-
-export function withObject(demand: Demand, change: (object: ObjectDemand) => Partial<ObjectDemand>): Demand {
-  return (demand.types & OBJECT) === 0 ? demand : { ...demand, object: { ...demand.object, ...change(demand.object) } };
 }

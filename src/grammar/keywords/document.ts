@@ -70,13 +70,12 @@ export class SchemaDocument {
   /** The literal that a value equals a constant. */
   valueLiteral(value: unknown, at: Path): Literal {
     const key = canonical(value, at, this.#count);
-    let part = this.#values.get(key);
-    if (part === undefined) {
-      part = { id: this.#parts.length, kind: "value", value, at, parent: undefined };
+    const { id } = this.#values.getOrInsertComputed(key, () => {
+      const part: Part = { id: this.#parts.length, kind: "value", value, at, parent: undefined };
       this.#parts.push(part);
-      this.#values.set(key, part);
-    }
-    return 2 * part.id;
+      return part;
+    });
+    return 2 * id;
   }
 
   #part(schema: unknown, at: Path, parent: Part | undefined): Part {
@@ -140,14 +139,11 @@ export class SchemaDocument {
   }
 
   #base(part: Part): string {
-    let base = this.#bases.get(part);
-    if (base === undefined) {
+    return this.#bases.getOrInsertComputed(part, () => {
       const around = part.parent === undefined ? NO_BASE : this.#base(part.parent);
       const address = addressOf(part.value);
-      base = address === undefined ? around : absolute(address, around);
-      this.#bases.set(part, base);
-    }
-    return base;
+      return address === undefined ? around : absolute(address, around);
+    });
   }
 
   /** URIs and anchors of the whole document; the first of a name wins. */

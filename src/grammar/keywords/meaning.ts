@@ -43,17 +43,14 @@ const PIECE_STEPS = 32;
 /** Maximum pairs of alternatives compared in full. */
 const MAX_COMPARISONS = 400;
 
-/** Handles keywords that cannot be enforced. */
-export interface Problems {
-  /** @throws The error, if it cannot be ignored. */
-  passOver(error: SchemaError): void;
-}
+/** Ignores a keyword that cannot be enforced; throws the error if it cannot be ignored. */
+export type PassOver = (error: SchemaError) => void;
 
 /** The demands of the schemas in one document. */
 export class Demands implements Meaning {
   readonly document: SchemaDocument;
   readonly languages: Languages;
-  readonly #problems: Problems;
+  readonly #passOver: PassOver;
   readonly #outlines: Outlines;
   readonly #isPossible: (demand: Demand, at: Path) => Work<boolean>;
   readonly #stringsOf: (literal: Literal) => Language;
@@ -71,9 +68,9 @@ export class Demands implements Meaning {
 
   constructor(
     document: SchemaDocument,
-    { languages, problems, isPossible, stringsOf }: {
+    { languages, passOver, isPossible, stringsOf }: {
       readonly languages: Languages;
-      readonly problems: Problems;
+      readonly passOver: PassOver;
       /** Whether a demand may be satisfiable; true if unknown. */
       readonly isPossible: (demand: Demand, at: Path) => Work<boolean>;
       readonly stringsOf: (literal: Literal) => Language;
@@ -81,7 +78,7 @@ export class Demands implements Meaning {
   ) {
     this.document = document;
     this.languages = languages;
-    this.#problems = problems;
+    this.#passOver = passOver;
     this.#isPossible = isPossible;
     this.#stringsOf = stringsOf;
     this.#outlines = new Outlines(document);
@@ -102,13 +99,10 @@ export class Demands implements Meaning {
   }
 
   literal(part: Part): Literal {
-    let literal = this.#literals.get(part);
-    if (literal === undefined) {
-      literal = this.document.literal(part);
-      if (literal !== NEVER && isObject(part.value) && this.#keysOf(part).length === 0) literal = ALWAYS;
-      this.#literals.set(part, literal);
-    }
-    return literal;
+    return this.#literals.getOrInsertComputed(part, () => {
+      const literal = this.document.literal(part);
+      return literal !== NEVER && isObject(part.value) && this.#keysOf(part).length === 0 ? ALWAYS : literal;
+    });
   }
 
   stringsOf(literal: Literal): Language {
@@ -116,15 +110,11 @@ export class Demands implements Meaning {
   }
 
   properties(part: Part): Properties {
-    let properties = this.#properties.get(part);
-    if (properties === undefined) this.#properties.set(part, properties = this.#readProperties(part));
-    return properties;
+    return this.#properties.getOrInsertComputed(part, () => this.#readProperties(part));
   }
 
   items(part: Part): Items {
-    let items = this.#items.get(part);
-    if (items === undefined) this.#items.set(part, items = this.#readItems(part));
-    return items;
+    return this.#items.getOrInsertComputed(part, () => this.#readItems(part));
   }
 
   areApart(one: Part, other: Part, demand: Demand): boolean {
@@ -138,8 +128,7 @@ export class Demands implements Meaning {
   }
 
   *#compare(one: Part, other: Part, demand: Demand): Work<boolean> {
-    let known = this.#apart.get(demand);
-    if (known === undefined) this.#apart.set(demand, known = new Map());
+    const known = this.#apart.getOrInsertComputed(demand, () => new Map());
     const key = one.id < other.id ? `${one.id},${other.id}` : `${other.id},${one.id}`;
     let apart = known.get(key);
     if (apart === undefined) {
@@ -231,7 +220,7 @@ export class Demands implements Meaning {
         outcome = keyword.assert(use, demand);
       } catch (error) {
         if (!(error instanceof SchemaError)) throw error;
-        this.#problems.passOver(error);
+        this.#passOver(error);
         outcome = demand;
       }
       if (outcome === undefined) this.conflict ??= use.at;
@@ -261,7 +250,7 @@ export class Demands implements Meaning {
       });
     } catch (error) {
       if (!(error instanceof SchemaError)) throw error;
-      this.#problems.passOver(error);
+      this.#passOver(error);
       return demand;
     }
   }
@@ -281,15 +270,10 @@ export class Demands implements Meaning {
   }
 
   #keysOf(part: Part): readonly string[] {
-    let keys = this.#keys.get(part);
-    if (keys === undefined) {
+    return this.#keys.getOrInsertComputed(part, () => {
       const all = Object.keys(part.value as object).filter((key) => KEYWORDS.has(key));
-      keys = all.some((key) => LAST.has(key))
-        ? [...all.filter((key) => !LAST.has(key)), ...all.filter((key) => LAST.has(key))]
-        : all;
-      this.#keys.set(part, keys);
-    }
-    return keys;
+      return [...all.filter((key) => !LAST.has(key)), ...all.filter((key) => LAST.has(key))];
+    });
   }
 
   #readProperties(part: Part): Properties {

@@ -50,9 +50,7 @@ export class Outlines {
   }
 
   #of(part: Part): Outline {
-    let outline = this.#known.get(part);
-    if (outline === undefined) this.#known.set(part, outline = this.#look(part));
-    return outline;
+    return this.#known.getOrInsertComputed(part, () => this.#look(part));
   }
 
   #look(part: Part): Outline {

@@ -68,7 +68,6 @@ export function refuseHalf(text: string, at: Path): void {
   if (!text.isWellFormed()) throw new SchemaError(at, "has half of a surrogate pair");
 }
 
-/** Maximum nesting. */
 const MAX_DEPTH = 64;
 
 /**

@@ -82,7 +82,6 @@ function within(values: readonly number[]): (value: number) => boolean {
   return (value) => known.has(value);
 }
 
-/** None of these values. */
 function noneOf(values: readonly unknown[], use: Use, demand: Demand): Outcome {
   const { meaning, at } = use;
   const fitting = values.filter((value) => (bitOf(value) & demand.types) !== 0);

@@ -93,9 +93,7 @@ export class Expressions {
 
   /** A named language, created once. */
   named(name: string, make: () => Language): Language {
-    let language = this.#made.get(name);
-    if (language === undefined) this.#made.set(name, language = make());
-    return language;
+    return this.#made.getOrInsertComputed(name, make);
   }
 
   /** One character of a set. */
@@ -331,8 +329,7 @@ export class Expressions {
   }
 
   #machine(machine: Machine, state: unknown): Language {
-    let id = this.#machines.get(machine);
-    if (id === undefined) this.#machines.set(machine, id = this.#machines.size);
+    const id = this.#machines.getOrInsert(machine, this.#machines.size);
     const key = `m${id} ${machine.key(state)}`;
     return this.#known.get(key) ?? this.#make(key, machine.accepts(state), { op: "machine", machine, state });
   }

@@ -254,7 +254,6 @@ class Reader {
     return value;
   }
 
-  /** Whether it contains an assertion. */
   #asserts(node: Node): boolean {
     const known = this.#asserting.get(node);
     if (known !== undefined) return known;
@@ -271,7 +270,6 @@ function looksBack(element: AST.Element): boolean {
   return element.type === "Assertion" && (element.kind === "lookbehind" || element.kind === "word");
 }
 
-/** Whether an element is at the start. */
 function atStart(elements: readonly AST.Element[], index: number, start: AtStart): AtStart {
   const before = elements.slice(0, index).filter(({ type }) => type !== "Assertion");
   if (before.length === 0 || start === "no") return start;

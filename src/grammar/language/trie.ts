@@ -13,7 +13,9 @@ export class Trie {
 
   /** The words below. */
   *words(): Generator<string> {
-    for (const { node, before } of this.#below()) if (node.ends) yield before.map(toText).join("");
+    for (const { node, before } of this.#below()) {
+      if (node.ends) yield before.map((char) => String.fromCodePoint(char)).join("");
+    }
   }
 
   /** Their lengths. */
@@ -71,8 +73,4 @@ export function trieOf(words: Iterable<string>): Trie {
   const root = new Trie();
   for (const word of words) root.add(word);
   return root;
-}
-
-function toText(char: number): string {
-  return String.fromCodePoint(char);
 }

@@ -17,9 +17,7 @@ let characters: string | undefined;
  * @param property As an expression with the flag `u` names it, like `\p{L}`.
  */
 export function charsWith(property: string): CharSet {
-  let chars = known.get(property);
-  if (chars === undefined) known.set(property, chars = find(property));
-  return chars;
+  return known.getOrInsertComputed(property, find);
 }
 
 function find(property: string): CharSet {

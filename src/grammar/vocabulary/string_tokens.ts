@@ -121,7 +121,6 @@ export class StringTokens {
   readonly #going: Texts;
   /** Tokens with a quote, backslash or control character, and the characters before it. */
   readonly #leaving: Texts;
-  /** By suffix. */
   readonly #bySuffix: readonly (readonly number[])[];
   readonly #within = new Map<string, Uint32Array>();
   /** Long tokens, longest first. */

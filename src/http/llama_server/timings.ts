@@ -44,7 +44,11 @@ export class Progress {
     { processedTokens, usage, timings }: Extract<GenerationEvent, { type: "progress" }>,
   ): Record<string, unknown> | undefined {
     if (this.#asked.timings_per_token) {
-      this.#timings.set(index, timingsOf({ usage: { ...usage, promptTokens: processedTokens }, timings }));
+      const { cachedTokens = 0, completionTokens } = usage;
+      // As in llama-server, looking up the cache takes no time.
+      const hasBegun = processedTokens > cachedTokens || completionTokens > 0;
+      const spent = hasBegun ? timings : { ...timings, promptMs: 0 };
+      this.#timings.set(index, timingsOf({ usage: { ...usage, promptTokens: processedTokens }, timings: spent }));
     }
     if (!this.#asked.return_progress || usage.completionTokens > 0) return undefined;
     const { promptTokens: total, cachedTokens: cache = 0 } = usage;

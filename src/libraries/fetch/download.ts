@@ -12,7 +12,7 @@ import { ModelStoreError, storeError } from "../../models/store/store_error.ts";
 import { BrokenTransferError, transfer } from "../../models/transfer/transfer.ts";
 import { PACKAGE_SCOPE, type PackageFile, packagesFolder } from "../packages.ts";
 import type { Registry } from "../registry.ts";
-import { type AskOptions, checkRegistry, DownloadError, findArchive } from "./registry_client.ts";
+import { type AskOptions, BACKOFF_MS, DownloadError, findArchive, SILENT_TRIES, STALL_MS } from "./registry_client.ts";
 import { readTar, TarError } from "./tar.ts";
 
 /** Package to download. */
@@ -35,10 +35,8 @@ export interface DownloadOptions {
   readonly backoffMs?: number;
 }
 
-/** Maximum consecutive attempts without progress, once the server has answered and if it never has. */
-const TRIES = { some: 6, none: 3 } as const;
-const STALL_MS = 20_000;
-const BACKOFF_MS = 1000;
+/** Maximum consecutive attempts without progress, once the server has answered. */
+const MOST_TRIES = 6;
 const MOST_BACKOFF_MS = 30_000;
 const PROGRESS_MS = 500;
 /** Root folder of npm archives. */
@@ -84,30 +82,29 @@ export async function downloadPackage(wanted: WantedPackage, options: DownloadOp
   }
 }
 
-/**
- * Check that the registry answers.
- *
- * @param name A package it has.
- * @param registry The registry.
- * @param options Timeouts; default: as for a package.
- * @throws {DownloadError} If it does not.
- */
-export async function probeRegistry(
-  name: string,
-  registry: Registry,
-  { stallMs = STALL_MS, backoffMs = BACKOFF_MS }: Pick<DownloadOptions, "stallMs" | "backoffMs"> = {},
-): Promise<void> {
-  await checkRegistry(name, registry, { stallMs, backoffMs, tries: TRIES.none });
-}
-
 /** Downloads the missing part, with retries. */
 async function fetchAll(
   partial: Partial,
   wanted: WantedPackage,
   options: DownloadOptions & { readonly what: string },
 ): Promise<void> {
-  const { what, registry, stallMs = STALL_MS, backoffMs = BACKOFF_MS, onRetry } = options;
-  using progress = new Progress(partial, wanted, options);
+  const { what, registry, onPhase, stallMs = STALL_MS, backoffMs = BACKOFF_MS, onRetry } = options;
+  let told: number | undefined;
+  const tell = (): void => {
+    const { bytes } = partial;
+    if (bytes === told) return;
+    told = bytes;
+    onPhase({
+      phase: "download",
+      downloaded_bytes: bytes,
+      total_bytes: wanted.bytes,
+      source_url: shownUrl(new URL(`${PACKAGE_SCOPE}/${wanted.name}`, registry.url)),
+    });
+  };
+  tell();
+  // Reports even while no data arrives.
+  using timers = new DisposableStack();
+  timers.adopt(setInterval(tell, PROGRESS_MS), clearInterval);
   let failures = 0;
   /** Maximum size so far: a server that always restarts from zero makes no progress. */
   let most = partial.bytes;
@@ -140,7 +137,7 @@ async function fetchAll(
       if (!(error instanceof BrokenTransferError)) throw error;
       failures = partial.bytes > most ? 1 : failures + 1;
       most = Math.max(most, partial.bytes);
-      if (failures >= (hasAnswered ? TRIES.some : TRIES.none)) {
+      if (failures >= (hasAnswered ? MOST_TRIES : SILENT_TRIES)) {
         throw new DownloadError(`${what}: ${error.message} (tried ${failures} times)`, { cause: error });
       }
       const delayMs = Math.min(MOST_BACKOFF_MS, Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));
@@ -148,42 +145,7 @@ async function fetchAll(
       await delay(delayMs);
     }
   }
-  progress.tell();
-}
-
-/** Reports progress periodically, even while no data arrives. */
-class Progress implements Disposable {
-  readonly #partial: Partial;
-  readonly #bytes: number;
-  readonly #source: string;
-  readonly #onPhase: DownloadOptions["onPhase"];
-  readonly #timer: ReturnType<typeof setInterval>;
-  #told: number | undefined;
-
-  constructor(partial: Partial, { name, bytes }: WantedPackage, { onPhase, registry }: DownloadOptions) {
-    this.#partial = partial;
-    this.#bytes = bytes;
-    this.#source = shownUrl(new URL(`${PACKAGE_SCOPE}/${name}`, registry.url));
-    this.#onPhase = onPhase;
-    this.#timer = setInterval(() => this.tell(), PROGRESS_MS);
-    this.tell();
-  }
-
-  tell(): void {
-    const { bytes } = this.#partial;
-    if (bytes === this.#told) return;
-    this.#told = bytes;
-    this.#onPhase({
-      phase: "download",
-      downloaded_bytes: bytes,
-      total_bytes: this.#bytes,
-      source_url: this.#source,
-    });
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-  }
+  tell();
 }
 
 async function archiveUrl({ name, sha512 }: WantedPackage, options: AskOptions): Promise<URL> {

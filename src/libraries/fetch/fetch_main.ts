@@ -1,12 +1,13 @@
 /** Process that fetches native libraries: one order in, reports out, on pipes or on the private socket. */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { downloadPackage, probeRegistry } from "./download.ts";
+import { downloadPackage } from "./download.ts";
 import { ENVIRONMENT } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
 import { exit, ownArguments } from "../../confinement/confined.ts";
 import { PACKAGE_SCOPE } from "../packages.ts";
 import { configuredRegistry, RegistryError } from "../registry.ts";
-import { DownloadError } from "./registry_client.ts";
+import { DownloadError, probeRegistry } from "./registry_client.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Where the daemon is. */
 interface Wire {
@@ -77,7 +78,7 @@ try {
   exit(0);
 } catch (error) {
   if (!(error instanceof DownloadError || error instanceof RegistryError)) console.error(error);
-  report({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+  report({ type: "failed", message: errorText(error) });
   await reported;
   exit(1);
 }

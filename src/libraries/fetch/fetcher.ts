@@ -12,6 +12,7 @@ import type { EngineCommand } from "../../engine/ipc/command.ts";
 import { chatWrappersCommand, fetchCommand } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
 import { type PackageFile, PACKAGES } from "../packages.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Approximate compressed size of node-llama-cpp and its dependencies. */
 const CHAT_WRAPPERS_BYTES = 42_000_000;
@@ -148,8 +149,7 @@ export class LibraryFetcher implements Fetcher {
 }
 
 function notStartedError(error: unknown): FetchError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new FetchError(`Cannot start the process that fetches libraries: ${reason}`, { cause: error });
+  return new FetchError(`Cannot start the process that fetches libraries: ${errorText(error)}`, { cause: error });
 }
 
 /** Waits for the process to exit; kills it on abort. */

@@ -25,6 +25,12 @@ export interface Archive {
   readonly integrity?: string;
 }
 
+/** An attempt ends when no data arrives for this long. */
+export const STALL_MS = 20_000;
+/** Back-off before the first retry. */
+export const BACKOFF_MS = 1000;
+/** Maximum consecutive attempts if the server never answers. */
+export const SILENT_TRIES = 3;
 /** Maximum size of package metadata, which covers all releases. */
 const MOST_METADATA_BYTES = 64 * 1024 * 1024;
 
@@ -67,13 +73,13 @@ export async function findArchive(name: string, { registry, what, stallMs }: Ask
  *
  * @param name A package it has.
  * @param registry The registry.
- * @param options Timeout and back-off.
+ * @param options Timeouts; default: as for a package.
  * @throws {DownloadError} If it does not.
  */
-export async function checkRegistry(
+export async function probeRegistry(
   name: string,
   registry: Registry,
-  { stallMs, backoffMs, tries }: { readonly stallMs: number; readonly backoffMs: number; readonly tries: number },
+  { stallMs = STALL_MS, backoffMs = BACKOFF_MS }: { readonly stallMs?: number; readonly backoffMs?: number } = {},
 ): Promise<void> {
   const what = `Cannot fetch ${name} ${LIBRARY_VERSION} from "${shownUrl(registry.url)}"`;
   for (let failures = 0;;) {
@@ -82,7 +88,7 @@ export async function checkRegistry(
       return;
     } catch (error) {
       if (!(error instanceof BrokenTransferError)) throw error;
-      if (++failures === tries) {
+      if (++failures === SILENT_TRIES) {
         throw new DownloadError(`${what}: ${error.message} (tried ${failures} times)`, { cause: error });
       }
       await delay(Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));

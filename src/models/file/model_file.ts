@@ -7,6 +7,7 @@ import { checkGgufSize, GgufError, type GgufFault, type GgufHead, type GgufScala
 import { fileSource } from "./gguf_cursor.ts";
 import { createSha256, hashRest } from "./sha256.ts";
 import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPaths } from "./shards.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Kind of defect; `split`: the wrong part of a split model, `hash`: a different SHA-256. */
 export type ModelFileFault = GgufFault | "missing" | "unreadable" | "split" | "hash" | "changed";
@@ -115,14 +116,8 @@ async function openPart(path: string, index: number, count: number): Promise<Mod
     return await openHead(path);
   } catch (error) {
     if (!(error instanceof ModelFileError) || error.fault !== "missing") throw error;
-    throw new ModelFileError(
-      path,
-      "missing",
-      `no such file; the model is split, and this is file ${index + 1} of ${count}`,
-      {
-        cause: error.cause,
-      },
-    );
+    const reason = `no such file; the model is split, and this is file ${index + 1} of ${count}`;
+    throw new ModelFileError(path, "missing", reason, { cause: error.cause });
   }
 }
 
@@ -154,10 +149,7 @@ export interface VerifyOptions {
  *
  * @throws {ModelFileError} If the hash differs, or a file cannot be read or changes meanwhile.
  */
-export async function verifyModel(
-  files: readonly ModelFile[],
-  options: VerifyOptions,
-): Promise<void> {
+export async function verifyModel(files: readonly ModelFile[], options: VerifyOptions): Promise<void> {
   const hashes: string[] = [];
   const { known, parts, signal } = options;
   for (const [index, file] of files.entries()) {
@@ -238,7 +230,7 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotCapable) return "Deno was not given --allow-read for it";
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }
 
 export function identify(info: Deno.FileInfo): FileIdentity {

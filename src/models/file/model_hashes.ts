@@ -27,7 +27,6 @@ export interface FileToHash {
 export class ModelHashes {
   readonly #hash: (path: string, signal: AbortSignal) => Promise<HashedFile>;
   readonly #cache: HashCache | undefined;
-  /** By identity. */
   readonly #known = new Map<string, Promise<string>>();
   #last: Promise<unknown> = Promise.resolve();
 

@@ -43,7 +43,7 @@ export async function copyName(
       const path = blobPath(root, sha256);
       const file = await openShared(path);
       if (file === undefined) throw new ModelStoreError("not_found", `${what}: "${path}" is missing`);
-      held.defer(() => file.close());
+      held.use(file);
     }
     const shards = await Promise.all(manifest.parts.map(async ({ sha256, sizeBytes }) => ({
       blob: `sha256:${sha256}`,
@@ -51,7 +51,6 @@ export async function copyName(
     })));
     const [first = { blob: "", size_bytes: 0 }] = shards;
     using claim = await NameClaim.take({ root, name: to, what }, options);
-
     await claim.allow({ sha256: await modelHash(manifest.parts.map(({ sha256 }) => sha256)) });
     await claim.keep({
       ...first,

@@ -40,29 +40,29 @@ export interface Wanted {
   readonly first?: { readonly sha256?: string | undefined; readonly sizeBytes?: number | undefined } | undefined;
 }
 
+/** A name in the store at `root`; `what` begins error messages. */
+interface Given {
+  readonly root: string;
+  readonly name: string;
+  readonly what: string;
+}
+
 /** A name, locked until disposal. */
 export class NameClaim implements Disposable {
   /** As the store spells it. */
   readonly name: string;
   /** Its manifest, if there is a valid one. */
   readonly manifest: Manifest | undefined;
-  readonly #root: string;
-  readonly #what: string;
+  readonly #given: Given;
   readonly #options: ClaimOptions;
   readonly #lock: Disposable;
   #mayTake: boolean;
 
-  private constructor(
-    given: { readonly root: string; readonly name: string; readonly what: string },
-    options: ClaimOptions,
-    lock: Disposable,
-  ) {
-    const { root, name, what } = given;
-    const manifest = readManifest(root, name);
-    this.name = name;
+  private constructor(given: Given, options: ClaimOptions, lock: Disposable) {
+    const manifest = readManifest(given.root, given.name);
+    this.name = given.name;
     this.manifest = manifest === undefined || "reason" in manifest ? undefined : manifest;
-    this.#root = root;
-    this.#what = what;
+    this.#given = given;
     this.#options = options;
     this.#lock = lock;
     this.#mayTake = options.replace ?? false;
@@ -73,18 +73,14 @@ export class NameClaim implements Disposable {
    *
    * @param options How to wait for the lock, and whether the name may be reassigned.
    */
-  static async take(
-    given: { readonly root: string; readonly name: string; readonly what: string },
-    options: ClaimOptions,
-  ): Promise<NameClaim> {
+  static async take(given: Given, options: ClaimOptions): Promise<NameClaim> {
     const { root, name } = given;
     const { lock, spelled } = await lockName(root, name, () => spelledName(root, name), options);
-    try {
-      return new NameClaim({ ...given, name: spelled }, options, lock);
-    } catch (error) {
-      lock[Symbol.dispose]();
-      throw error;
-    }
+    using locked = new DisposableStack();
+    locked.use(lock);
+    const claim = new NameClaim({ ...given, name: spelled }, options, lock);
+    locked.move();
+    return claim;
   }
 
   /**
@@ -110,7 +106,7 @@ export class NameClaim implements Disposable {
     if (this.#mayTake) return;
     throw new ModelStoreError(
       "taken",
-      `${this.#what}: ${describeTaken(taken)}; choose another name (--name NAME), or ` +
+      `${this.#given.what}: ${describeTaken(taken)}; choose another name (--name NAME), or ` +
         "reassign this one (--replace)",
     );
   }
@@ -132,10 +128,11 @@ export class NameClaim implements Disposable {
       return part?.blob === `sha256:${sha256}` && (sizeBytes ?? part.size_bytes) === part.size_bytes;
     });
     if (same) return;
+    const { root, name } = this.#given;
     const blobs = parts.map(({ blob }) => blob.replace(/^sha256:/, ""));
-    const former = referencedBlobs(this.#root, this.name).filter((blob) => !blobs.includes(blob));
-    await rememberFormerName(this.#root, { name: this.name, blobs: former });
-    await writeManifest(this.#root, { schema_version: 1, name: this.name, format: "gguf", ...manifest }, beforeRename);
+    const former = referencedBlobs(root, name).filter((blob) => !blobs.includes(blob));
+    await rememberFormerName(root, { name, blobs: former });
+    await writeManifest(root, { schema_version: 1, name, format: "gguf", ...manifest }, beforeRename);
   }
 
   [Symbol.dispose](): void {

@@ -34,31 +34,29 @@ export interface PlacedBlob extends Disposable {
 export async function findPlaced(root: string, sha256: string, options: FindOptions): Promise<PlacedBlob | undefined> {
   const { sizeBytes, check = "hash", signal, onPhase } = options;
   const path = blobPath(root, sha256);
-  const file = await openShared(path, { signal });
+  using lock = new DisposableStack();
+  const file = lock.use(await openShared(path, { signal }));
   if (file === undefined) return undefined;
-  try {
-    const info = await file.stat();
-    const found = { sha256, info, [Symbol.dispose]: () => file.close() };
-    onPhase?.({ phase: "checking_local", path });
-    if (check === "size" && sizeBytes === info.size) return { ...found, hashed: false };
-    onPhase?.({ phase: "verify", path });
-    const hash = await createSha256();
-    await hashRest(file, hash, signal);
-    const actual = hash.digest("hex");
-    if (actual === sha256) {
-      if (sizeBytes === undefined || sizeBytes === info.size) return { ...found, hashed: true };
-      throw new ModelStoreError(
-        "size",
-        `${options.what}: the blob with this SHA-256 is ${info.size} bytes long, not ${sizeBytes}`,
-      );
-    }
+  const info = await file.stat();
+  const found = (hashed: boolean): PlacedBlob => {
+    lock.move();
+    return { sha256, info, hashed, [Symbol.dispose]: () => file.close() };
+  };
+  onPhase?.({ phase: "checking_local", path });
+  if (check === "size" && sizeBytes === info.size) return found(false);
+  onPhase?.({ phase: "verify", path });
+  const hash = await createSha256();
+  await hashRest(file, hash, signal);
+  const actual = hash.digest("hex");
+  if (actual !== sha256) {
     await putAside(root, { path, expected: sha256, actual }, onPhase);
-  } catch (error) {
-    file.close();
-    throw error;
+    return undefined;
   }
-  file.close();
-  return undefined;
+  if (sizeBytes === undefined || sizeBytes === info.size) return found(true);
+  throw new ModelStoreError(
+    "size",
+    `${options.what}: the blob with this SHA-256 is ${info.size} bytes long, not ${sizeBytes}`,
+  );
 }
 
 /** Quarantine a file with the wrong hash. */

@@ -1,5 +1,7 @@
 /** Error class of the model store, downloads and imports; conditions are distinguished by code. */
 
+import { errorText } from "../../log/error_text.ts";
+
 export type ModelStoreErrorCode =
   /** Invalid name or hash. */
   | "bad_name"
@@ -75,5 +77,5 @@ export function isDiskFull(error: unknown): boolean {
 
 function reason(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) return `permission denied (${error.message})`;
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }

@@ -83,18 +83,14 @@ export async function openLocked(path: string, options: WaitOptions = {}): Promi
       unlessMissing(error);
       continue;
     }
-    try {
-      while (!await file.tryLock(true)) {
-        if (!told) options.onWait?.();
-        told = true;
-        await delay(LOCK_POLL_MS, signalOf(options));
-      }
-      if (await isStillAt(file, path)) return file;
-    } catch (error) {
-      file.close();
-      throw error;
+    using opened = new DisposableStack();
+    opened.use(file);
+    while (!await file.tryLock(true)) {
+      if (!told) options.onWait?.();
+      told = true;
+      await delay(LOCK_POLL_MS, signalOf(options));
     }
-    file.close();
+    if (await isStillAt(file, path)) return keptOpen(file, opened);
   }
 }
 
@@ -102,16 +98,11 @@ export async function openLocked(path: string, options: WaitOptions = {}): Promi
 export async function openShared(path: string, options: WaitOptions = {}): Promise<Deno.FsFile | undefined> {
   while (true) {
     options.signal?.throwIfAborted();
-    const file = await openIfThere(path);
+    using opened = new DisposableStack();
+    const file = opened.use(await openIfThere(path));
     if (file === undefined) return undefined;
-    try {
-      while (!await file.tryLock(false)) await delay(LOCK_POLL_MS, signalOf(options));
-      if (await isStillAt(file, path)) return file;
-    } catch (error) {
-      file.close();
-      throw error;
-    }
-    file.close();
+    while (!await file.tryLock(false)) await delay(LOCK_POLL_MS, signalOf(options));
+    if (await isStillAt(file, path)) return keptOpen(file, opened);
   }
 }
 
@@ -121,20 +112,17 @@ export async function openShared(path: string, options: WaitOptions = {}): Promi
  * @returns The locked file, nothing if it does not exist, `"held"` if another process holds a lock.
  */
 export async function tryOpenAlone(path: string): Promise<Deno.FsFile | "held" | undefined> {
-  const file = await openIfThere(path);
+  using opened = new DisposableStack();
+  const file = opened.use(await openIfThere(path));
   if (file === undefined) return undefined;
-  try {
-    if (await file.tryLock(true)) {
-      if (await isStillAt(file, path)) return file;
-      file.close();
-      return undefined;
-    }
-  } catch (error) {
-    file.close();
-    throw error;
-  }
-  file.close();
-  return "held";
+  if (!await file.tryLock(true)) return "held";
+  return await isStillAt(file, path) ? keptOpen(file, opened) : undefined;
+}
+
+/** The file, which its stack no longer closes. */
+function keptOpen(file: Deno.FsFile, opened: DisposableStack): Deno.FsFile {
+  opened.move();
+  return file;
 }
 
 async function openIfThere(path: string): Promise<Deno.FsFile | undefined> {
@@ -182,9 +170,9 @@ export async function lockNameNow(
   await ensureDir(locksDir(root));
   return await lockSpellings(name, spell, async (spelling) => {
     const path = nameLockPath(root, spelling);
-    const file = await Deno.open(path, { read: true, write: true, create: true, mode: FILE_MODE });
-    if (await file.tryLock(true)) return file;
-    file.close();
+    using opened = new DisposableStack();
+    const file = opened.use(await Deno.open(path, { read: true, write: true, create: true, mode: FILE_MODE }));
+    if (await file.tryLock(true)) return keptOpen(file, opened);
     throw new ModelStoreError("busy", `Model "${name}" is being pulled or imported by another process`);
   });
 }
@@ -195,22 +183,11 @@ async function lockSpellings(
   lock: (spelling: string) => Promise<Deno.FsFile>,
 ): Promise<{ readonly lock: Disposable; readonly spelled: string }> {
   const lower = name.toLowerCase();
-  const first = await lock(lower);
-  try {
-    const spelled = spell();
-    if (spelled === lower) return { lock: first, spelled };
-    const second = await lock(spelled);
-    const both = {
-      [Symbol.dispose](): void {
-        second.close();
-        first.close();
-      },
-    };
-    return { lock: both, spelled };
-  } catch (error) {
-    first.close();
-    throw error;
-  }
+  using locks = new DisposableStack();
+  locks.use(await lock(lower));
+  const spelled = spell();
+  if (spelled !== lower) locks.use(await lock(spelled));
+  return { lock: locks.move(), spelled };
 }
 
 /** Move a file to quarantine, where it is not mistaken for a model. */

@@ -107,8 +107,8 @@ export async function download(
 ): Promise<Download | undefined> {
   const { signal, onWait, onPhase, onStage } = options;
   const source = await hashOfUrl(spec.url);
-  const partial = await Partial.open(partialDir(spec.root, spec.key ?? source), { signal, onWait });
-  let kept = false;
+  using locked = new DisposableStack();
+  const partial = locked.use(await Partial.open(partialDir(spec.root, spec.key ?? source), { signal, onWait }));
   try {
     if (!await isNeeded()) {
       await partial.remove();
@@ -119,7 +119,7 @@ export async function download(
     const { named, downloadedBytes } = await new Fetching(spec, options, { partial, source }).run();
     onPhase?.({ phase: "verify", path: partial.path });
     await onStage?.("verify");
-    kept = true;
+    locked.move();
     return {
       partial,
       sha256: partial.digest(),
@@ -127,12 +127,10 @@ export async function download(
       downloadedBytes,
       [Symbol.dispose]: () => partial[Symbol.dispose](),
     };
-  } finally {
-    if (!kept) {
-      // Nothing to resume.
-      if (partial.bytes === 0) await partial.remove().catch(() => {});
-      partial[Symbol.dispose]();
-    }
+  } catch (error) {
+    // Nothing to resume.
+    if (partial.bytes === 0) await partial.remove().catch(() => {});
+    throw error;
   }
 }
 
@@ -221,7 +219,9 @@ class Fetching {
     const isFirst = this.#partial.bytes === bytes;
     this.#downloadedBytes += bytes;
     if (performance.now() - this.#toldAt >= (this.#options.progressMs ?? PROGRESS_MS)) this.#tell();
-    if (isFirst && !await this.#partial.beginsAsGguf()) throw notGguf(this.#spec.what);
+    if (isFirst && !await this.#partial.beginsAsGguf()) {
+      throw new ModelStoreError("not_gguf", `${this.#spec.what}: the server does not send a GGUF file`);
+    }
     await this.#checkLength();
     if (this.#downloadedBytes === bytes) await this.#options.onStage?.("partial");
   }
@@ -306,10 +306,6 @@ function tooLarge(what: string, bytes: number): ModelStoreError {
     `${what}: the server does not say how long it is, and its header claims ${bytes} bytes; without a length, at most ` +
       `${MAX_UNSTATED_BYTES} are accepted. Set its size ("size_bytes"), or download it by other means and import it`,
   );
-}
-
-function notGguf(what: string): ModelStoreError {
-  return new ModelStoreError("not_gguf", `${what}: the server does not send a GGUF file`);
 }
 
 /** Convert a GGUF error to a store error. */

@@ -63,13 +63,12 @@ export class Partial implements Disposable {
    * @param options How to wait while another process holds it.
    */
   static async open(dir: string, options: WaitOptions): Promise<Partial> {
-    const file = await openLocked(partialDataPath(dir), options);
-    try {
-      return new Partial(dir, { file, syncer: await Deno.open(partialDataPath(dir)) }, await createSha256());
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+    using opened = new DisposableStack();
+    const file = opened.use(await openLocked(partialDataPath(dir), options));
+    const syncer = opened.use(await Deno.open(partialDataPath(dir)));
+    const partial = new Partial(dir, { file, syncer }, await createSha256());
+    opened.move();
+    return partial;
   }
 
   /** Bytes received, all of them hashed. */

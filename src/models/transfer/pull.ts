@@ -5,7 +5,7 @@
  * Lock of the name → blobs present and correct: manifest, done → per file: lock of the partial, resume or start →
  * structure, hash, name → fsync → rename → manifest.
  */
-import { type Download, download, type DownloadOptions, type PullStage, structureError } from "./download.ts";
+import { type Download, download, type DownloadOptions, structureError } from "./download.ts";
 import { checkGgufSize, GgufError, type GgufHead } from "../file/gguf.ts";
 import { blobPath, checkModelName, checkSha256 } from "../store/layout.ts";
 import type { ModelSource } from "../store/manifest.ts";
@@ -104,7 +104,8 @@ export async function pull(
   try {
     using claim = await NameClaim.take({ root, name, what }, options);
     if (sha256 !== undefined) await claim.allow({ sha256 });
-    const job: Job = { root, url: firstShard(url), what, spec, options, claim };
+    const first = readShardName(url.pathname) === undefined ? url : shardUrl(url, 1);
+    const job: Job = { root, url: first, what, spec, options, claim };
     using placed = await findKnown(job) ?? await obtain(job);
     const source = spec.source ?? sourceOfUrl(url);
     await claim.keep({
@@ -153,10 +154,6 @@ export async function storedBlob(
   };
 }
 
-function firstShard(url: URL): URL {
-  return readShardName(url.pathname) === undefined ? url : shardUrl(url, 1);
-}
-
 function shardUrl(url: URL, index: number): URL {
   const other = new URL(url);
   other.pathname = shardPath(url.pathname, index);
@@ -174,24 +171,17 @@ async function findKnown({ root, what, spec, options, claim }: Job): Promise<Pla
   const isKnown = await modelHash(parts.map((part) => part.sha256)) === sha256;
   const wanted = isKnown ? parts : [{ sha256, sizeBytes: null }];
   const blobs: PlacedBlob[] = [];
-  try {
-    for (const part of wanted) {
-      const size = wanted.length === 1 ? sizeBytes ?? part.sizeBytes : part.sizeBytes;
-      const found = await findPlaced(root, part.sha256, { ...options, what, sizeBytes: size ?? undefined });
-      if (found === undefined) break;
-      blobs.push(found);
-    }
-    if (blobs.length === wanted.length) {
-      // Left by a pull that was killed after the blob was in place.
-      await dropPartial(root, sha256);
-      return { blobs, downloadedBytes: 0, [Symbol.dispose]: () => disposeAll(blobs) };
-    }
-  } catch (error) {
-    disposeAll(blobs);
-    throw error;
+  using locks = new DisposableStack();
+  for (const part of wanted) {
+    const size = wanted.length === 1 ? sizeBytes ?? part.sizeBytes : part.sizeBytes;
+    const found = locks.use(await findPlaced(root, part.sha256, { ...options, what, sizeBytes: size ?? undefined }));
+    if (found === undefined) return undefined;
+    blobs.push(found);
   }
-  disposeAll(blobs);
-  return undefined;
+  // Left by a pull that was killed after the blob was in place.
+  await dropPartial(root, sha256);
+  const held = locks.move();
+  return { blobs, downloadedBytes: 0, [Symbol.dispose]: () => held.dispose() };
 }
 
 /**
@@ -203,8 +193,9 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
   const { sha256 } = job.spec;
   const downloads: Download[] = [];
   const blobs: PlacedBlob[] = [];
+  using locks = new DisposableStack();
   try {
-    const first = await fetchFirst(job, always);
+    const first = locks.use(await fetchFirst(job, always));
     // Another process finished while this one waited.
     if (first === undefined) return await findKnown(job) ?? await obtain(job, true);
     downloads.push(first);
@@ -213,7 +204,7 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
     if (head.split !== undefined) checkSplit(job, head.split);
     const heads = [head];
     for (let index = 1; index < count; index++) {
-      const next = await fetchFile(job, { url: shardUrl(job.url, index + 1) });
+      const next = locks.use(await fetchFile(job, { url: shardUrl(job.url, index + 1) }));
       if (next === undefined) throw new Error("A file that is always needed was not fetched");
       downloads.push(next);
       heads.push(await checkStructure(job, next));
@@ -227,15 +218,14 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
     if (sha256 !== undefined && actual !== sha256) await refuseSet(job, downloads, actual);
     checkTotal(job, downloads);
     await job.claim.allow({ sha256: actual });
-    for (const one of downloads) blobs.push(await settle(job, one));
+    for (const one of downloads) blobs.push(locks.use(await settle(job, one)));
     const downloadedBytes = downloads.reduce((sum, one) => sum + one.downloadedBytes, 0);
-    const held = [...blobs, ...downloads];
-    return { blobs, downloadedBytes, [Symbol.dispose]: () => disposeAll(held) };
+    const held = locks.move();
+    return { blobs, downloadedBytes, [Symbol.dispose]: () => held.dispose() };
   } catch (error) {
     // Parts that do not match will not match next time, so discard them.
     const useless = error instanceof ModelStoreError && (error.code === "split" || error.code === "size");
     if (useless) { for (const { partial } of downloads) await partial.remove(); }
-    disposeAll([...blobs, ...downloads]);
     throw error;
   }
 }
@@ -249,16 +239,12 @@ async function settle({ root, options, what }: Job, { partial, sha256 }: Downloa
     return found;
   }
   await partial.sync();
-  await stage(options, "verified");
+  await options.onStage?.("verified");
   const info = await partial.moveToBlob(root, sha256);
-  await stage(options, "renamed");
+  await options.onStage?.("renamed");
   await partial.remove();
   // The lock belongs to the partial and is released with it.
   return { sha256, info, hashed: true, [Symbol.dispose]: () => {} };
-}
-
-async function stage({ onStage }: PullOptions, name: PullStage): Promise<void> {
-  await onStage?.(name);
 }
 
 /** Downloads the only or first file; nothing if another process has put it in place meanwhile. */
@@ -317,11 +303,8 @@ function splitError({ what }: Job, reason: string): ModelStoreError {
 async function checkHash({ root, what, options }: Job, one: Download, sha256: string | undefined): Promise<void> {
   const expected = sha256 ?? one.named;
   if (expected === undefined || one.sha256 === expected) return;
-  const quarantined = await putAside(root, {
-    path: one.partial.path,
-    expected,
-    actual: one.sha256,
-  }, options.onPhase);
+  const files = { path: one.partial.path, expected, actual: one.sha256 };
+  const quarantined = await putAside(root, files, options.onPhase);
   await one.partial.remove();
   throw new ModelStoreError(
     "mismatch",
@@ -352,8 +335,4 @@ function checkTotal({ what, spec: { sizeBytes } }: Job, downloads: readonly Down
   const total = downloads.reduce((sum, { partial }) => sum + partial.bytes, 0);
   if (sizeBytes === undefined || total === sizeBytes) return;
   throw new ModelStoreError("size", `${what}: what came is ${total} bytes long, not ${sizeBytes}`);
-}
-
-function disposeAll(list: readonly Disposable[]): void {
-  for (const one of list) one[Symbol.dispose]();
 }

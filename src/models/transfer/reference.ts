@@ -27,10 +27,7 @@ export interface ModelReference {
 export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
   if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
   if (!URL.canParse(text)) {
-    throw new ModelStoreError(
-      "bad_reference",
-      `Unknown reference "${text}": use an https URL, ${HF_FORMS}`,
-    );
+    throw new ModelStoreError("bad_reference", `Unknown reference "${text}": use an https URL, ${HF_FORMS}`);
   }
   const url = new URL(text);
   checkModelUrl(url);
@@ -72,14 +69,14 @@ export function huggingFaceRepo(url: URL): string | undefined {
 
 /** Origin of a file, for the manifest. */
 export function sourceOfUrl(url: URL): ModelSource {
-  const [owner, repo, kind, revision, ...file] = segments(url.pathname);
+  const parts = segments(url.pathname);
+  const [owner, repo, kind, revision, ...file] = parts;
   if (
     url.origin === HF_ENDPOINT && owner && repo && (kind === "resolve" || kind === "blob") && revision &&
     file.length > 0
   ) {
     return { registry: "huggingface", repo: `${owner}/${repo}`, revision, filename: file.join("/") };
   }
-  const parts = segments(url.pathname);
   return {
     registry: url.host,
     repo: parts.slice(0, -1).join("/") || null,
@@ -142,7 +139,7 @@ function huggingFace(text: string, endpoint: string): ModelReference {
   if (!URL.canParse(endpoint)) {
     throw new ModelStoreError("bad_reference", `HF_ENDPOINT must be a URL, got "${endpoint}"`);
   }
-  const path = [...parts].map(encodeURIComponent).join("/");
+  const path = parts.map(encodeURIComponent).join("/");
   const url = new URL(
     `${endpoint.replace(/\/+$/, "")}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`,
   );

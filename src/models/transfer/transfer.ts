@@ -218,7 +218,6 @@ async function readHead(
   return { totalBytes };
 }
 
-/** Converts an error status. */
 function refused(
   { status, statusText, headers }: Response,
   { what, url, hop, refusalHelp }: TransferOptions & { readonly hop: URL },
@@ -317,14 +316,11 @@ function reasonOf(error: unknown): string {
   return message.replace(/^error sending request for url \(.*?\): /, "").replace(/^client error \(\w+\): /, "");
 }
 
-/** Converts a failed request or read. */
 function broken(error: unknown, watch: StallWatch): unknown {
   if (watch.signal.aborted) return watch.signal.reason;
   // Missing permission for the host: retrying is pointless.
   if (error instanceof Deno.errors.NotCapable) return error;
-  return new BrokenTransferError("connection", reasonOf(error), {
-    cause: error,
-  });
+  return new BrokenTransferError("connection", reasonOf(error), { cause: error });
 }
 
 /** Aborts on a stall, or with the given signal. */

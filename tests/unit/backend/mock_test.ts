@@ -212,3 +212,13 @@ Deno.test("a mock makes vectors and scores when its script says, or fails, or ha
     for (const each of waiting) await assertRejects(() => each, TypeError, "gone");
   }
 });
+
+Deno.test("a mock counts the words of a long text, wherever it is cut, and of everything around it", async () => {
+  const backend = mock({ tokens: [] });
+  const text = "one two\n three ".repeat(100_000);
+  const thought = { type: "thinking", text } as const;
+  const messages = [{ role: "user", content: text }, { role: "assistant", content: [thought] }] as const;
+  let last: BackendEvent | undefined;
+  for await (const event of backend.generate({ ...request(), messages }, NEVER)) last = event;
+  assertEquals(last?.type === "done" && last.usage.promptTokens, 600_000);
+});

@@ -1,7 +1,9 @@
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import { FrameTooLargeError } from "../../../src/pipeline/errors.ts";
 import { type ByteSource, FrameReader, type ReadEnd } from "../../../src/server/frame_reader.ts";
+import { LargeLine } from "../../../src/server/json_line.ts";
 import { Mailbox } from "../../support/mailbox.ts";
 import { everyTurn } from "../../support/waiting.ts";
 
@@ -42,6 +44,12 @@ class ReaderUnderTest {
       onEnd: (end) => this.ends.push(end),
     });
   }
+}
+
+/** The value of a line that was parsed while it arrived. */
+function valueOf(line: string | LargeLine | undefined): unknown {
+  assertInstanceOf(line, LargeLine);
+  return line.take();
 }
 
 Deno.test("a reader gives lines in order, skips blank ones and ends with the last line", async () => {
@@ -155,7 +163,7 @@ Deno.test("a reader rests after blank lines and gives others their turn within a
   assert(before < 8_300, `${before} reads`);
   test.source.put("\n");
   for (let turns = 0; turns < 20; turns++) await time.tickAsync(1);
-  assertEquals((await line)?.length, 640_000);
+  assertEquals(await line, "x".repeat(640_000));
   test.source.put(null);
 });
 
@@ -179,11 +187,11 @@ Deno.test("a reader that is refused lets go at once, also while it waits for mor
 });
 
 Deno.test("large lines of several connections that end at once are handed on one after the other, and others run between", async () => {
-  const line = "x".repeat(2 * 1024 * 1024);
+  const line = `"${"x".repeat(2 * 1024 * 1024)}"`;
   const seen: string[] = [];
   const tests = [0, 1, 2].map(() => new ReaderUnderTest(4 * line.length, 2 * line.length));
   const lines = tests.map(async ({ reader }) => {
-    assertEquals(await reader.next(), line);
+    assertEquals(valueOf(await reader.next()), line.slice(1, -1));
     seen.push("line");
   });
   for (const { source } of tests) {
@@ -197,4 +205,72 @@ Deno.test("large lines of several connections that end at once are handed on one
   assertEquals(seen.filter((one, index) => one === "line" && seen[index - 1] === "line"), []);
   assertEquals(seen.filter((one) => one === "line").length, 3);
   for (const { source } of tests) source.put(null);
+});
+
+/** Read what comes in pieces that are cut anywhere. */
+function reading(bytes: Uint8Array): FrameReader {
+  let at = 0;
+  let pieces = 0;
+  const source: ByteSource = {
+    read: (into) => {
+      if (at === bytes.length) return Promise.resolve(null);
+      const part = bytes.subarray(at, at + Math.min(into.length, ++pieces % 7 === 0 ? 4801 : 65_536));
+      into.set(part);
+      at += part.length;
+      return Promise.resolve(part.length);
+    },
+  };
+  return new FrameReader(source, { maxBytes: 8_000_000, readAheadBytes: 16_000_000 }, {
+    onDry: () => Promise.resolve(),
+    onPause: () => {},
+    onEnd: () => {},
+  });
+}
+
+Deno.test("a reader parses large lines while they arrive and gives them in their order, whatever is around them", async () => {
+  const large = (text: string): string => JSON.stringify({ text: text.repeat(700_000), also: [1, null] });
+  const lines = ["one", large('ü"'), "two", large("漢"), large("\\\n"), "three", large("a\u2028")];
+  const blank = " ".repeat(1_500_000);
+  const all = [...lines.slice(0, 3), blank, ...lines.slice(3, 5), "", "\t", ...lines.slice(5)].join("\n");
+  for (const end of ["", "\n", "\n\n"]) {
+    using reader = reading(encoder.encode(all + end));
+    for (const line of lines) {
+      const found = await reader.next();
+      if (line.length < 10) assertEquals(found, line);
+      else assertEquals(JSON.stringify(valueOf(found)) === line, true);
+    }
+    assertEquals([await reader.next(), reader.violation], [undefined, undefined]);
+  }
+});
+
+Deno.test("a large line that is no JSON, or has too many values, is given as one that is refused", async () => {
+  const filler = "x".repeat(2_000_000);
+  for (
+    const [line, message] of [
+      [`{"a":"${filler}"`, "The line is not valid JSON"],
+      [`{"a":"${filler}",}`, "The line is not valid JSON"],
+      [`x${filler}`, "The line is not valid JSON"],
+      [`{"a":"${filler}\u0001"}`, "The line is not valid JSON"],
+      [`{"a":"${filler}"} {}`, "The line is not valid JSON"],
+      [`["${filler}"${",1".repeat(300_000)}]`, "The line holds more than 262144 JSON values"],
+    ] as const
+  ) {
+    using reader = reading(encoder.encode(`${line}\n`));
+    const found = await reader.next();
+    if (found === undefined) assertEquals(reader.violation?.message, message);
+    else assertThrows(() => valueOf(found), InvalidRequestError, message);
+  }
+});
+
+Deno.test("a large line that is too long, or not UTF-8, ends the lines", async () => {
+  for (const wrong of [0xff, 0xe6]) {
+    const bytes = encoder.encode(`one\n"${"x".repeat(3_000_000)}?"\n`);
+    bytes[bytes.length - 3] = wrong;
+    using reader = reading(bytes);
+    assertEquals([await reader.next(), await reader.next()], ["one", undefined]);
+    assertEquals(reader.violation?.message, "The line is not valid UTF-8");
+  }
+  using reader = reading(encoder.encode(`one\n"${"x".repeat(9_000_000)}"\n`));
+  assertEquals([await reader.next(), await reader.next()], ["one", undefined]);
+  assertInstanceOf(reader.violation, FrameTooLargeError);
 });

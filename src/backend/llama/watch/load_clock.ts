@@ -26,14 +26,11 @@ export class LoadClock implements Disposable {
   /** Pause until the result is disposed of; pauses may overlap. */
   pause(): Disposable {
     if (this.#pauses++ === 0) this.#stop();
-    let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        if (--this.#pauses === 0) this.#run();
-      },
-    };
+    const paused = new DisposableStack();
+    paused.defer(() => {
+      if (--this.#pauses === 0) this.#run();
+    });
+    return paused;
   }
 
   [Symbol.dispose](): void {
@@ -57,11 +54,9 @@ export class LoadClock implements Disposable {
   }
 }
 
-/** Aborts loading once it has taken too long; without a limit never. */
-export function limitLoading(limitMs: number | undefined, loading: AbortController): LoadClock | undefined {
-  if (limitMs === undefined) return undefined;
+/** Aborts loading once it has taken too long. */
+export function limitLoading(what: string, limitMs: number, loading: AbortController): LoadClock {
   return new LoadClock(limitMs, () => {
-    const secs = limitMs / 1000;
-    loading.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
+    loading.abort(new BackendUnavailableError(`${what} did not load within ${limitMs / 1000} s (--ready-timeout)`));
   });
 }

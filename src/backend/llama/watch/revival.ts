@@ -8,6 +8,7 @@ import { deathMessage, type Engine, exitFields } from "../engine.ts";
 import { isModelFault } from "../model_files.ts";
 import type { LlamaOptions } from "../options.ts";
 import { isShortage } from "./shortage.ts";
+import { errorText } from "../../../log/error_text.ts";
 
 export interface RevivalOptions extends Pick<LlamaOptions, "backoffMs" | "slowBackoffMs"> {
   readonly name: string;
@@ -70,7 +71,7 @@ export class Revival {
         await delay(Math.min(first * 2 ** (Math.max(deaths, attempt) - 1), most), { signal });
         return await this.#revive(died, attempt);
       } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
+        reason = errorText(error);
         if (signal.aborted) break;
         // The machine ran out of a resource; no engine died of it.
         if (isShortage(error)) {
@@ -96,7 +97,7 @@ export class Revival {
         await delay(waitMs, { signal });
         return await this.#revive(died, attempt);
       } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
+        reason = errorText(error);
       }
     }
     return undefined;

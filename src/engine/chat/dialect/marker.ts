@@ -33,17 +33,13 @@ export class SpecialTokens {
   readonly #lengths = new Map<string, number[]>();
 
   constructor(tokens: Iterable<SpecialToken>) {
-    const lengths = new Map<string, Set<number>>();
     for (const token of tokens) {
-      const { name } = token;
-      if (name === "" || this.#byName.has(name)) continue;
-      this.#byName.set(name, token);
-      const first = name.charAt(0);
-      const known = lengths.get(first);
-      if (known === undefined) lengths.set(first, new Set([name.length]));
-      else known.add(name.length);
+      if (token.name !== "" && !this.#byName.has(token.name)) this.#byName.set(token.name, token);
     }
-    for (const [first, known] of lengths) this.#lengths.set(first, [...known].sort((a, b) => b - a));
+    for (const [first, names] of Map.groupBy(this.#byName.keys(), (name) => name.charAt(0))) {
+      const lengths = new Set(names.map(({ length }) => length));
+      this.#lengths.set(first, [...lengths].sort((a, b) => b - a));
+    }
   }
 
   get(name: string): SpecialToken | undefined {
@@ -63,9 +59,13 @@ export class SpecialTokens {
     return undefined;
   }
 
-  /** Every position where a token name starts, including overlapping names. */
-  *occurrences(text: string): Generator<{ readonly at: number; readonly special: SpecialToken }> {
-    for (let at = 0; at < text.length; at++) {
+  /** Every position from `from` to `to` where a token name starts, including overlapping names. */
+  *occurrences(
+    text: string,
+    from = 0,
+    to = text.length,
+  ): Generator<{ readonly at: number; readonly special: SpecialToken }> {
+    for (let at = from; at < to; at++) {
       for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
         const special = this.#byName.get(text.slice(at, at + length));
         if (special !== undefined) yield { at, special };

@@ -123,7 +123,8 @@ function valuesOf(
     const rest = textUnits(units.slice(keyAt + 1));
     // Strings are holes and leave no text here.
     const text = rest.slice(0, rest.lastIndexOf(close));
-    const written = type === "string" ? "" : spellingsOf(sample).find((spelling) => text.endsWith(spelling));
+    const spellings = [JSON.stringify(sample), spacedJson(sample), pythonText(sample)];
+    const written = type === "string" ? "" : spellings.find((spelling) => text.endsWith(spelling));
     if (written === undefined) continue;
     if (type === "boolean" && written === pythonText(sample)) style = "python";
     const lead = text.slice(0, text.length - written.length);
@@ -131,10 +132,6 @@ function valuesOf(
   }
   const { specials } = probe.prober;
   return { afterKey: [...byText].map(([text, types]) => ({ types, text: specials.marker(text) })), style };
-}
-
-function spellingsOf(value: unknown): string[] {
-  return [JSON.stringify(value), spacedJson(value), pythonText(value)];
 }
 
 function pythonText(value: unknown): string {

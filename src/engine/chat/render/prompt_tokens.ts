@@ -23,29 +23,40 @@ export interface TokenizingModel {
 const LONG_CHARACTERS = 16_384;
 /** Characters of short texts tokenized per time slice. */
 const PIECE_CHARACTERS = 1024;
+/** Characters searched for names of tokens per time slice. */
+const SEARCHED_CHARACTERS = 16_384;
 
 /** @param options.guarded Tokens that request text must not produce. */
 export function* promptTokens(
   { text, input }: Rendered,
   { model, guarded }: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },
 ): Work<Int32Array> {
-  const cuts = cutsOf(text, input, guarded);
-  const tokens: number[] = [];
+  const cuts = yield* cutsOf(text, input, guarded);
+  const parts: Int32Array[] = [];
   let done = 0;
   for (let i = 0; i <= cuts.length; i++) {
     const piece = text.slice(cuts[i - 1] ?? 0, cuts[i] ?? text.length);
     const found = i > 0 && model.spacePrefix ? yield* continued(model, piece) : yield* tokensOf(model, piece);
-    for (const token of found) tokens.push(token);
+    parts.push(found);
     if ((done += piece.length) < PIECE_CHARACTERS) continue;
     done = 0;
     yield;
   }
   const { BOS } = model.named;
-  if (model.addsBos && BOS >= 0) {
-    if (tokens[0] !== BOS) tokens.unshift(BOS);
-    else if (tokens[1] === BOS) tokens.shift();
+  const tokens = joined(parts);
+  if (!model.addsBos || BOS < 0) return tokens;
+  if (tokens[0] !== BOS) return joined([Int32Array.of(BOS), tokens]);
+  return tokens[1] === BOS ? tokens.subarray(1) : tokens;
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
-  return Int32Array.from(tokens);
+  return all;
 }
 
 /** Tokens of a prompt that is used as it is: of texts like template text, and token ids. */
@@ -89,16 +100,18 @@ export function* infillTokens(
 }
 
 /** Offsets that split the names of guarded tokens: after their first character. */
-function cutsOf(text: string, input: readonly number[], guarded: SpecialTokens): number[] {
-  if (input.length === 0) return [];
+function* cutsOf(text: string, input: readonly number[], guarded: SpecialTokens): Work<number[]> {
   const cuts: number[] = [];
   let range = 0;
-  for (const { at, special } of guarded.occurrences(text)) {
-    while (range < input.length && (input[range + 1] as number) <= at) range += 2;
-    if (range >= input.length) break;
-    const end = at + special.name.length;
-    if ((input[range] as number) >= end || special.name.length < 2) continue;
-    if (cuts.at(-1) !== at + 1) cuts.push(at + 1);
+  for (let from = 0; from < text.length && range < input.length; from += SEARCHED_CHARACTERS) {
+    if (from > 0) yield;
+    for (const { at, special } of guarded.occurrences(text, from, Math.min(from + SEARCHED_CHARACTERS, text.length))) {
+      while (range < input.length && (input[range + 1] as number) <= at) range += 2;
+      if (range >= input.length) break;
+      const end = at + special.name.length;
+      if ((input[range] as number) >= end || special.name.length < 2) continue;
+      if (cuts.at(-1) !== at + 1) cuts.push(at + 1);
+    }
   }
   return cuts;
 }

@@ -7,6 +7,7 @@ import type { Decoder } from "../../native/context.ts";
 import { PromptPace } from "../prompt_pace.ts";
 import { commonPrefix } from "../slots.ts";
 import { MOST_STREAMS } from "./speculation.ts";
+import { errorText } from "../../../log/error_text.ts";
 
 /** Time limit of a prefill chunk of the draft model: every stream waits for it. */
 const CATCH_UP_MS = 100;
@@ -97,7 +98,7 @@ export class Draft {
       }
     } catch (error) {
       this.#isBroken = true;
-      this.#onFailure(error instanceof Error ? error.message : String(error));
+      this.#onFailure(errorText(error));
       for (const reading of readings) reading?.guess.splice(0);
     }
     return { guesses: asked.map((_, at) => readings[at]?.guess ?? []), ms };

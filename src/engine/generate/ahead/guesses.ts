@@ -29,7 +29,8 @@ export interface GuessesOptions {
 export class Guesses {
   readonly #rows: number;
   readonly #draft: Draft | undefined;
-  readonly #times = new StepTimes();
+  /** How long steps without guesses take. */
+  readonly times = new StepTimes();
   /** One for all answers: the acceptance rate depends on the two models. */
   readonly #drafting = new Speculation();
   #draftedSteps = 0;
@@ -37,16 +38,6 @@ export class Guesses {
   constructor({ rows, draft }: GuessesOptions) {
     this.#rows = rows;
     this.#draft = draft;
-  }
-
-  /** A step with a token for each answer took so long. */
-  learn(streams: number, ms: number): void {
-    this.#times.learn(streams, ms);
-  }
-
-  /** How many steps without guesses a step took the time of. */
-  stepsIn(streams: number, ms: number): number {
-    return this.#times.stepsIn(streams, ms);
   }
 
   /** Drafts for a step; called once per step. */
@@ -71,7 +62,7 @@ export class Guesses {
     { streams, most }: { readonly streams: number; readonly most: number },
   ): readonly Guess[] {
     // Whether it pays can only be measured against steps without it.
-    if (!this.#times.knows(streams) || this.#draftedSteps >= DRAFTED_STEPS) {
+    if (!this.times.knows(streams) || this.#draftedSteps >= DRAFTED_STEPS) {
       this.#draftedSteps = 0;
       return [];
     }

@@ -2,7 +2,7 @@
  * The prefix of the conversation's next prompt, as far as it does not depend on the next message. Templates may render
  * an answer differently from how it was generated, so the finished slot does not hold this prefix.
  */
-import { callId, countCalls } from "../../../inference/call_ids.ts";
+import { callId, callsIn } from "../../../inference/call_ids.ts";
 import type { ChatMessage, ContentBlock, Conversation } from "../../../inference/request.ts";
 import type { Work } from "../../../work/work.ts";
 import type { Said } from "../../answer/answer.ts";
@@ -42,7 +42,7 @@ function withAnswer(
     ...begun?.content ?? [],
   ];
   const lastBlock = blocks.at(-1);
-  const first = countCalls(messages);
+  const first = callsIn(messages).length;
   return [...begun === undefined ? messages : messages.slice(0, -1), {
     role: "assistant",
     content: [

@@ -2,7 +2,6 @@
  * Decoding in idle time: kept prompt prefixes, and next turns of conversations after a short quiet period. Never delays
  * a request: chunks are small, and aborted when a request arrives.
  */
-import type { Work } from "../../../work/work.ts";
 import { BESIDE_MS, type Prompts } from "../prompts.ts";
 import type { Running } from "../running.ts";
 import { commonPrefix, type Slot, type Slots } from "../slots.ts";
@@ -32,7 +31,7 @@ export interface SpareTimeOptions {
 export class SpareTime {
   readonly #options: SpareTimeOptions;
   readonly #quietMs: number;
-  readonly #turns: NextTurns<Running>;
+  readonly turns: NextTurns<Running>;
   /** Prompt prefixes that are not fully decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
   #activeAt = -Infinity;
@@ -40,18 +39,13 @@ export class SpareTime {
   constructor(options: SpareTimeOptions) {
     this.#options = options;
     this.#quietMs = options.quietMs ?? QUIET_AFTER_MS;
-    this.#turns = new NextTurns(options.now);
+    this.turns = new NextTurns(options.now);
   }
 
   /** Milliseconds until there is work to do; `undefined` if there is none. */
   get busyIn(): number | undefined {
     if (this.#keeping.length > 0) return 0;
-    return this.#turns.busy ? Math.max(0, this.#activeAt + this.#quietMs - this.#options.now()) : undefined;
-  }
-
-  /** Settles when off-thread work may be done; `undefined` if there is none. */
-  get beside(): Promise<void> | undefined {
-    return this.#turns.beside;
+    return this.turns.busy ? Math.max(0, this.#activeAt + this.#quietMs - this.#options.now()) : undefined;
   }
 
   /** Records activity, which restarts the quiet period. */
@@ -62,19 +56,6 @@ export class SpareTime {
   /** Decodes a prompt prefix into a slot and keeps it there. */
   keep(slot: Slot<Running>, tokens: Int32Array): void {
     this.#keeping.push({ slot, tokens });
-  }
-
-  prepare(slot: Slot<Running>, nextTurn: Work<Int32Array>): void {
-    this.#turns.add(slot, nextTurn);
-  }
-
-  /**
-   * Stop preparing for a slot that is needed or was emptied.
-   *
-   * @returns Position from which its tokens were prefilled; absent if none were.
-   */
-  drop(slot: Slot<Running>): number | undefined {
-    return this.#turns.drop(slot);
   }
 
   /**
@@ -94,22 +75,22 @@ export class SpareTime {
   dropDecoded(): void {
     const [first] = this.#keeping;
     if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
-    this.#turns.dropDecoded();
+    this.turns.dropDecoded();
   }
 
   /** Only into free cells. */
   #putNextTurn(): boolean {
     const { slots, truncate } = this.#options;
-    const turn = this.#turns.work(QUIET_WORK_MS);
+    const turn = this.turns.work(QUIET_WORK_MS);
     if (turn === undefined) return false;
     const { slot, tokens } = turn;
     const shared = commonPrefix(slot.tokens, tokens);
     if (tokens.length - slot.tokens.length > slots.spare) {
-      this.#turns.drop(slot);
+      this.turns.drop(slot);
       return false;
     }
     truncate(slot, shared);
-    this.#turns.begin(turn);
+    this.turns.begin(turn);
     this.#put(turn, QUIET_MS);
     return true;
   }

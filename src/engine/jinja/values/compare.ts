@@ -1,5 +1,5 @@
 /** Comparison of values as Python does it; marks never count. */
-import { Problem } from "./error.ts";
+import { checkDepth, Problem } from "./error.ts";
 import { isStr, rawOf } from "./text.ts";
 import {
   costOf,
@@ -17,12 +17,10 @@ import {
   View,
 } from "./values.ts";
 
-const MAX_DEPTH = 500;
-
 export function isEqual(left: Value, right: Value, meter: Meter, depth = 0): boolean {
   meter.spend(costOf(left) + depth);
   if (left === right) return typeof left !== "number" || !Number.isNaN(left);
-  if (depth > MAX_DEPTH) throw new Problem(`A value is nested deeper than ${MAX_DEPTH} levels`);
+  checkDepth(depth);
   if (isStr(left)) return isStr(right) && rawOf(left) === rawOf(right);
   const number = numberOf(left);
   if (number !== undefined) return number === numberOf(right);

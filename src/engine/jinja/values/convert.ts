@@ -1,9 +1,7 @@
 /** From JavaScript's values to those of the template language. */
-import { Problem } from "./error.ts";
+import { checkDepth, Problem } from "./error.ts";
 import { inputText } from "./text.ts";
 import { Dict, type Value } from "./values.ts";
-
-const MAX_DEPTH = 500;
 
 /** A JSON value whose strings all came from a request. */
 export class InputValue {
@@ -25,7 +23,7 @@ export function toValue(value: unknown, input = false, depth = 0): Value {
   if (typeof value === "string") return input ? inputText(value) : value;
   if (value === null || typeof value === "boolean" || typeof value === "number") return value;
   if (value instanceof InputValue) return toValue(value.value, true, depth);
-  if (depth > MAX_DEPTH) throw new Problem(`A variable is nested deeper than ${MAX_DEPTH} levels`);
+  checkDepth(depth, "A variable");
   if (Array.isArray(value)) return value.map((item) => toValue(item ?? null, input, depth + 1));
   if (typeof value !== "object") throw new Problem(`A variable is a ${typeof value}, which is no JSON value`);
   const dict = new Dict();

@@ -25,3 +25,10 @@ export class Problem extends Error {
     this.raised = raised;
   }
 }
+
+const MAX_DEPTH = 500;
+
+/** @throws {Problem} If something is nested too deep. */
+export function checkDepth(depth: number, what = "A value"): void {
+  if (depth > MAX_DEPTH) throw new Problem(`${what} is nested deeper than ${MAX_DEPTH} levels`);
+}

@@ -1,11 +1,9 @@
 /** `tojson`, as transformers sets it up: Python's `json.dumps` without the escaping of HTML. */
-import { Problem } from "./error.ts";
+import { checkDepth, Problem } from "./error.ts";
 import { printNumber } from "./print.ts";
 import { changedByRuns, isStr, rawOf, type Str, TextBuilder } from "./text.ts";
 import { compareValues } from "./compare.ts";
 import { Dict, Float, type Meter, Tuple, typeName, type Value } from "./values.ts";
-
-const MAX_DEPTH = 500;
 
 export interface JsonStyle {
   readonly ascii: boolean;
@@ -24,7 +22,7 @@ export function toJson(value: Value, style: JsonStyle, meter: Meter): Str {
     for (let i = 0; i < depth; i++) builder.push(style.indent);
   };
   const writeAll = (open: string, length: number, close: string, depth: number, each: (i: number) => void): void => {
-    if (depth > MAX_DEPTH) throw new Problem(`A value is nested deeper than ${MAX_DEPTH} levels`);
+    checkDepth(depth);
     builder.push(open);
     for (let i = 0; i < length; i++) {
       if (i > 0) builder.push(style.item);

@@ -1,6 +1,6 @@
 /** Numbers and strings printed by a format: width, precision, sign, groups of digits. */
 import { Problem } from "./error.ts";
-import { printNumber } from "./print.ts";
+import { exponential, printNumber } from "./print.ts";
 import { concat, lengthOf, rawOf, repeat, slice, type Str, unitOf } from "./text.ts";
 import { float, isInt, numberOf, typeName, type Value } from "./values.ts";
 
@@ -83,10 +83,6 @@ function notation(value: number, spec: Spec): string {
   const short = spec.alternate || !mantissa.includes(".") ? mantissa : mantissa.replace(/\.?0+$/, "");
   if (power !== undefined) return `${short}e${power}`;
   return kind === "" && !short.includes(".") ? `${short}.0` : short;
-}
-
-function exponential(value: number, precision: number): string {
-  return value.toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 /** Formats a non-negative number with fixed decimals; ties are rounded to even. */

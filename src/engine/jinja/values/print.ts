@@ -1,9 +1,7 @@
 /** How Python prints values: `str()` and `repr()`. */
-import { Problem } from "./error.ts";
+import { checkDepth } from "./error.ts";
 import { changedByRuns, inputOf, isMarkup, isStr, rawOf, type Str, TextBuilder, textOf } from "./text.ts";
 import { Dict, Float, Lazy, type Meter, Range, Tuple, Undefined, type Value, View } from "./values.ts";
-
-const MAX_DEPTH = 500;
 
 /** A value as text; its parts are counted as steps. */
 export function str(value: Value, meter: Meter): Str {
@@ -36,13 +34,13 @@ export function printNumber(value: number | Float): string {
 }
 
 /** Python writes exponents with at least two digits. */
-function exponential(value: number): string {
-  return value.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+export function exponential(value: number, digits?: number): string {
+  return value.toExponential(digits).replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 function write(builder: TextBuilder, value: Value, meter: Meter, depth: number): void {
   meter.spend(1);
-  if (depth > MAX_DEPTH) throw new Problem(`A value is nested deeper than ${MAX_DEPTH} levels`);
+  checkDepth(depth);
   const writeAll = (open: string, items: readonly Value[], close: string): void => {
     builder.push(open);
     items.forEach((item, i) => {

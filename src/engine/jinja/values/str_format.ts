@@ -87,7 +87,6 @@ function converted(run: Run, value: Value, conversion: string | undefined): Valu
   throw new Problem(`Unknown conversion specifier '${conversion}'`);
 }
 
-/** `format(value, spec)`. */
 function formatValue(run: Run, value: Value, spec: Str): Str {
   const raw = rawOf(spec);
   if (raw === "") return isStr(value) ? value : str(value, run);

@@ -2,6 +2,7 @@
 import { LibraryError } from "../../../libraries/library_files.ts";
 import { dataView } from "../library.ts";
 import { LIBC } from "./c_library.ts";
+import { errorText } from "../../../log/error_text.ts";
 
 /**
  * Create a function that tells whether a read from stdin would return at once. Uses the system's poll, which Deno does
@@ -13,7 +14,7 @@ export function stdinProbe(): (ms?: number) => boolean {
   try {
     return Deno.build.os === "windows" ? windowsProbe() : unixProbe();
   } catch (error) {
-    throw new LibraryError(`Cannot watch stdin: ${error instanceof Error ? error.message : error}`);
+    throw new LibraryError(`Cannot watch stdin: ${errorText(error)}`);
   }
 }
 

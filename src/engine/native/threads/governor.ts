@@ -43,7 +43,6 @@ const LAST_LOOK_MS = 60_000;
 const UNTOLD_LOOK_MS = 200;
 /** Share of the time since the last look in which this process must have computed for a look to tell that others work. */
 const TOLD_SHARE = 0.8;
-/** Steps per trial. */
 const TRIAL_STEPS = 4;
 /** Compute time between trials, initial and maximum: doubles as long as trials change nothing. */
 const FIRST_INTERVAL_MS = 100;

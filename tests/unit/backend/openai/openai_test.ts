@@ -98,6 +98,22 @@ Deno.test("a request is sent with its sampling, its limits and the bearer key", 
   assertEquals(asked?.headers.get("content-type"), "application/json");
 });
 
+Deno.test("a request of megabytes is sent whole, with its length, and again without what was refused", async () => {
+  await using started = await Remote.start((asked) =>
+    "top_k" in asked.body
+      ? asked.json(400, { error: { message: "Unrecognized request argument supplied: top_k", param: "top_k" } })
+      : asked.stream(...words("x"))
+  );
+  const content = 'grün "漢"\n😀'.repeat(200_000);
+  const { messages, top_k } = await started.sent({ messages: [{ role: "user", content }] });
+  assertEquals(JSON.stringify(messages) === JSON.stringify([{ role: "user", content }]), true);
+  assertEquals([top_k, started.server.asked.length], [undefined, 2]);
+  for (const { headers, body } of started.server.asked) {
+    const { length } = new TextEncoder().encode(JSON.stringify(body));
+    assertEquals([headers.get("content-length"), headers.get("content-type")], [String(length), "application/json"]);
+  }
+});
+
 Deno.test("a key is used without the newline of the file it came from, and hidden so", async () => {
   const answering: Answering = (asked) => asked.json(400, { error: { message: "not sk-123" } });
   await using started = await Remote.start(answering, { apiKey: " sk-123\n" });

@@ -760,34 +760,57 @@ Deno.test("Scheduler lets a short prompt share a step with separate cells if the
   }
 });
 
-Deno.test("Scheduler waits a moment for the rest of a burst, if the prompt takes much longer and nothing else runs", () => {
-  const { scheduler, decoder, pass } = setUpTimed(3, true);
-  scheduler.submit(job(1, "p".repeat(30)));
-  pass(2);
-  assert(scheduler.busyIn !== undefined && 0 < scheduler.busyIn && scheduler.busyIn <= 2, `${scheduler.busyIn}`);
-  assertEquals([scheduler.step(), decoder.batches.length], [[], 0]);
-  scheduler.submit(job(2, "q".repeat(30)));
+/** Submit requests at once, with prompts of 30 tokens. */
+function submitBurst(scheduler: Scheduler, letters: string): void {
+  for (const [id, letter] of [...letters].entries()) scheduler.submit(job(id, letter.repeat(30), { maxTokens: 1 }));
+}
+
+Deno.test("Scheduler waits a moment for the rest of a burst that is as long as the last one", () => {
+  const { scheduler, decoder, pass } = setUpTimed(8, true);
+  pass(100);
+  submitBurst(scheduler, "abcdefgh");
+  run(scheduler);
+  pass(100);
+  const before = decoder.batches.length;
+  submitBurst(scheduler, "ijklmno");
   pass(3);
-  assertEquals(scheduler.busyIn, 1);
+  assertEquals([scheduler.busyIn, scheduler.step(), decoder.batches.length - before], [1, [], 0]);
   pass(1);
   assertEquals(scheduler.busyIn, 0);
-  scheduler.step();
-  assertEquals(decoder.batches.map((batch) => batch.length), [60]);
-  // Beside others it starts at once.
-  scheduler.submit(job(3, "r".repeat(30)));
+  run(scheduler);
+  pass(100);
+  // All that are expected are there.
+  submitBurst(scheduler, "qrstuvw");
   assertEquals(scheduler.busyIn, 0);
 });
 
-Deno.test("Scheduler waits no longer than 20 ms for a burst that does not end, nor for more than it has slots for", () => {
-  const { scheduler, pass } = setUpTimed(8, true);
+Deno.test("Scheduler waits for a burst 20 ms at most, beside nothing else, and never for few short prompts", () => {
+  const long = setUpTimed(8, true);
+  long.pass(100);
+  submitBurst(long.scheduler, "abcdefgh");
+  run(long.scheduler);
+  long.pass(100);
   for (let id = 0; id < 6; id++) {
-    scheduler.submit(job(id, "p".repeat(30)));
-    pass(3.5);
+    long.scheduler.submit(job(id, "p".repeat(40)));
+    if (id === 0) assertEquals(long.scheduler.busyIn, 4);
+    long.pass(3.5);
   }
-  assertEquals(scheduler.busyIn, 0);
-  const full = setUpTimed(2, true);
-  for (const id of [1, 2]) full.scheduler.submit(job(id, "p".repeat(30)));
-  assertEquals(full.scheduler.busyIn, 0);
+  assertEquals(long.scheduler.busyIn, 0);
+  long.scheduler.step();
+  long.pass(100);
+  long.scheduler.submit(job(9, "q".repeat(40)));
+  assertEquals(long.scheduler.busyIn, 0);
+  for (const [count, letters] of [[1, 200], [4, 20]] as const) {
+    const { scheduler, pass } = setUpTimed(8, true);
+    for (let round = 0; round < 3; round++) {
+      pass(100);
+      for (let id = 0; id < count; id++) {
+        scheduler.submit(job(id, "abcd".charAt(id).repeat(letters), { maxTokens: 1 }));
+        assertEquals(scheduler.busyIn, 0);
+      }
+      run(scheduler);
+    }
+  }
 });
 
 Deno.test("Scheduler decodes the prompts of a burst before the answers go on, within what streams are promised", () => {
@@ -808,6 +831,20 @@ Deno.test("Scheduler decodes the prompts of a burst before the answers go on, wi
     // The rest of eight prompts takes one more step; of sixteen it takes too long to wait for.
     assertEquals(decoder.batches[1]?.length, 4 * 28 + (letters.length === 8 ? 0 : 4));
   }
+});
+
+Deno.test("Scheduler keeps what streams are promised when a long prompt arrives while answers wait for their burst", () => {
+  const { scheduler, decoder, now, pass } = setUpTimed(9, true);
+  for (let id = 0; id < 8; id++) scheduler.submit(job(id, "abcdefgh".charAt(id).repeat(28), { maxTokens: 6 }));
+  pass(20);
+  const arrived: number[] = [];
+  while (scheduler.busy) {
+    const events = scheduler.step();
+    if (decoder.batches.length === 2) scheduler.submit(job(9, "p".repeat(1000), { maxTokens: 1 }));
+    if (events.some((event) => event.id === 0 && "t" in event)) arrived.push(now());
+  }
+  assertEquals(decoder.batches[1]?.length, 4 * 28);
+  assert(arrived.every((time, at) => at === 0 || time - (arrived[at - 1] ?? 0) <= 400), `${arrived}`);
 });
 
 Deno.test("Scheduler goes on with answers when the prompts of their burst are paused or take too long", () => {

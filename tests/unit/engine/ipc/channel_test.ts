@@ -14,8 +14,10 @@ function inboxOf(...pieces: (string | Uint8Array)[]): { inbox: Inbox; reads: () 
       reads++;
       const piece = left.shift();
       if (piece === undefined) return null;
-      buffer.set(piece);
-      return piece.length;
+      const part = piece.subarray(0, buffer.length);
+      if (part.length < piece.length) left.unshift(piece.subarray(part.length));
+      buffer.set(part);
+      return part.length;
     },
   });
   return { inbox, reads: () => reads };
@@ -25,6 +27,30 @@ Deno.test("Inbox takes every message that has come", () => {
   const { inbox } = inboxOf('{"op":"cancel","id":1}\n{"op":"pause","id":2}\n', '{"op":"resume","id":3}\n');
   assertEquals(inbox.take().map((message) => message.op), ["cancel", "pause", "resume"]);
   assertEquals([inbox.take(), inbox.ended], [[], false]);
+});
+
+Deno.test("Inbox takes large messages among others, however they are cut, and refuses what is no message", () => {
+  const large = { op: "embed", id: 2, request: { input: ["ü\\".repeat(500_000), "漢".repeat(500_000)] } };
+  const bytes = encoder.encode(`{"op":"cancel","id":1}\n${JSON.stringify(large)}\n{"op":"cancel","id":3}\n`);
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += 50_001) pieces.push(bytes.subarray(at, at + 50_001));
+  const { inbox } = inboxOf(...pieces);
+  const messages = [];
+  for (let turn = 0; turn < 40; turn++) messages.push(...inbox.take());
+  assertEquals(messages.map((message) => message.op), ["cancel", "embed", "cancel"]);
+  assertEquals(JSON.stringify(messages[1]) === JSON.stringify(large), true);
+  for (const end of ["}\n", "\n"]) {
+    const broken = `{"op":"embed","id":${"1".repeat(2_000_000)}${end}`;
+    const parts = broken.match(/[^]{1,60000}/g) ?? [];
+    const refusing = inboxOf(...parts).inbox;
+    assertThrows(
+      () => {
+        for (let turn = 0; turn < 40; turn++) refusing.take();
+      },
+      ChannelError,
+      "is not JSON",
+    );
+  }
 });
 
 Deno.test("Inbox reads nothing when nothing has come", () => {

@@ -1,0 +1,100 @@
+/**
+ * Writes a value as JSON in pieces, with the bytes of `JSON.stringify`: many megabytes take that a tenth of a second at
+ * once, and whoever sends them has others to serve.
+ */
+
+/** Values with more characters than this are written in pieces, and texts in pieces of this many. */
+const PIECE_LENGTH = 256 * 1024;
+/** What a value takes beside its characters. */
+const VALUE_LENGTH = 4;
+
+const encoder = new TextEncoder();
+
+/** Whether a value takes so long to write that it should be written in pieces. */
+export function isLarge(value: unknown): boolean {
+  return isLonger(value, PIECE_LENGTH);
+}
+
+/**
+ * Whether the texts of a value, with a little for each value in it, have more characters than this. Looks at no more of
+ * it than that.
+ *
+ * @param value Consists of what JSON can express, and of fields that are undefined.
+ */
+export function isLonger(value: unknown, characters: number): boolean {
+  return lengthLeft(value, characters) < 0;
+}
+
+/** How many of `left` characters a value leaves; negative: it has more. */
+function lengthLeft(value: unknown, left: number): number {
+  if (typeof value === "string") return left - value.length;
+  if (typeof value !== "object" || value === null) return left - VALUE_LENGTH;
+  let rest = left - VALUE_LENGTH;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && rest >= 0; i++) rest = lengthLeft(value[i], rest);
+    return rest;
+  }
+  for (const key in value) {
+    rest = lengthLeft((value as Record<string, unknown>)[key], rest - key.length);
+    if (rest < 0) break;
+  }
+  return rest;
+}
+
+/**
+ * The JSON of a value.
+ *
+ * @param value As for {@linkcode isLonger}.
+ * @param end Written after it.
+ */
+export function* gradualJson(value: unknown, end = ""): Generator<Uint8Array<ArrayBuffer>, void> {
+  let texts: string[] = [];
+  let length = 0;
+  for (const text of textsOf(value)) {
+    texts.push(text);
+    if ((length += text.length) < PIECE_LENGTH) continue;
+    yield encoder.encode(texts.join(""));
+    texts = [];
+    length = 0;
+  }
+  yield encoder.encode(texts.join("") + end);
+}
+
+function* textsOf(value: unknown): Generator<string, void> {
+  if (!isLarge(value)) return yield JSON.stringify(value) ?? "null";
+  if (typeof value === "string") return yield* stringTexts(value);
+  let separator = "";
+  if (Array.isArray(value)) {
+    yield "[";
+    for (const element of value) {
+      yield separator;
+      yield* textsOf(element);
+      separator = ",";
+    }
+    return yield "]";
+  }
+  yield "{";
+  for (const [key, field] of Object.entries(value as object)) {
+    if (field === undefined) continue;
+    yield `${separator}${JSON.stringify(key)}:`;
+    yield* textsOf(field);
+    separator = ",";
+  }
+  yield "}";
+}
+
+function* stringTexts(text: string): Generator<string, void> {
+  yield '"';
+  for (let at = 0; at < text.length;) {
+    let end = Math.min(at + PIECE_LENGTH, text.length);
+    // Halves of a pair would be escaped.
+    if (end < text.length && isLeadingHalf(text.charCodeAt(end - 1))) end--;
+    yield JSON.stringify(text.slice(at, end)).slice(1, -1);
+    at = end;
+  }
+  yield '"';
+}
+
+function isLeadingHalf(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00;
+}

@@ -46,7 +46,7 @@ export class DaemonLink implements AsyncDisposable {
   readonly #clients = new Map<SurfaceName, Promise<Client>>();
   readonly #closing = new AbortController();
   readonly #watching: Promise<void>;
-  /** By backend, from the admin stream; empty while disconnected. */
+  /** By backend in configured order, from the admin stream; empty while disconnected. */
   readonly #capabilities = new Map<string, Capabilities>();
   #state: string | undefined;
   #restarts = 0;
@@ -147,17 +147,26 @@ export class DaemonLink implements AsyncDisposable {
     await this.#watching;
   }
 
+  /** Ask for all backends: events tell neither their order nor which are gone. */
+  async #list(): Promise<void> {
+    const { capabilities } = await this.snapshot();
+    this.#capabilities.clear();
+    for (const one of capabilities) this.#capabilities.set(one.backend, one);
+  }
+
   /** Follow the admin stream, reconnecting whenever it ends, until disposed of. */
   async #watch(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
         for await (const event of this.admin.watch({ signal })) {
-          if (event.status === "capabilities") {
+          if (event.status === "reloaded") {
+            await this.#list();
+          } else if (event.status === "capabilities") {
+            const isNew = !this.#capabilities.has(event.backend);
             this.#capabilities.set(event.backend, event);
-          } else if (
-            event.status !== "log_stopped" && event.status !== "reload_failed" && event.status !== "reloaded"
-          ) {
+            if (isNew) await this.#list();
+          } else if (event.status !== "log_stopped" && event.status !== "reload_failed") {
             if (event.status === "restarting" && this.#state !== "restarting") this.#restarts++;
             this.#state = event.status;
           }

@@ -347,6 +347,9 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
     const { code, type } = json.error as { code: number; type: string };
     assertEquals([status, code, type], [501, 501, "not_supported_error"], path);
   }
+  const fill = await bridge.post("/infill", { input_prefix: "a", input_suffix: "b" });
+  const { type, param } = fill.json.error as { type: string; param?: string };
+  assertEquals([fill.status, type, param], [501, "not_supported_error", undefined]);
   const { text } = await bridge.post("/embedding", { content: ["one", "two"] });
   assertEquals((await bridge.post("/embeddings", { input: ["one", "two"], encoding_format: "float" })).text, text);
   const vectors = JSON.parse(text) as { index: number; embedding: number[][] }[];

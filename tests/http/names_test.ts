@@ -1,7 +1,12 @@
 /** Which names of models lead where, and what is said of the others. */
 import { assertEquals, assertMatch } from "@std/assert";
 import Anthropic from "npm:@anthropic-ai/sdk@1.14.0";
-import { type BridgeOptions, BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
+import { admin } from "@inferd/client";
+import { CONTROLLED_CAPABILITIES } from "../support/controlled_backend.ts";
+import { startHttp } from "../../src/http/server.ts";
+import { type BridgeOptions, BridgeUnderTest, BUILT_IN_BACKEND, placeOf } from "../support/bridges.ts";
+import { DaemonUnderTest } from "../support/daemons.ts";
+import { StagedBackend } from "../support/staged_backend.ts";
 
 const OPTIONS = {
   daemon: {
@@ -33,6 +38,8 @@ Deno.test("names: /api/show knows a backend's name, as /api/chat does", async ()
   for (const model of ["llamacpp", "inferd-tiny"]) {
     assertEquals((await bridge.post("/api/show", { model })).status, 200, model);
   }
+  assertEquals((await bridge.post("/api/show", { model: "other" })).status, 404);
+  assertEquals((await bridge.post("/api/show", { model: "", name: "" })).status, 400);
 });
 
 Deno.test("names: models come in pages to a client of Anthropic's that asks for them", async () => {
@@ -50,4 +57,40 @@ Deno.test("names: models come in pages to a client of Anthropic's that asks for 
   for (const query of ["limit=0", "limit=x", "after_id=nothing"]) {
     assertEquals((await bridge.get(`/v1/models?${query}`)).status, 400, query);
   }
+});
+
+Deno.test("names: models are listed in configured order, whichever is ready first, and those that a reload removes are not", async () => {
+  const staged = (model: string): StagedBackend => new StagedBackend(model, { ...CONTROLLED_CAPABILITIES, model });
+  const [first, second] = [staged("first"), staged("second")];
+  const backends = [first, second].map(({ name }) => ({ kind: "mock", name, script: {} }) as const);
+  await using test = await DaemonUnderTest.start({ backends }, {
+    create: ({ config: { name } }) => Promise.resolve(name === "first" ? first : second),
+  });
+  await Promise.all([first.started, second.started]);
+  await using server = await startHttp({
+    listen: { hostname: "127.0.0.1", port: 0 },
+    daemon: placeOf(test.options),
+    origins: [],
+    aliases: {},
+  });
+  const listed = async (): Promise<string[]> => {
+    const { data } = await (await fetch(`${server.url}/v1/models`)).json() as { data: { id: string }[] };
+    return data.map(({ id }) => id);
+  };
+  const becomes = async (expected: readonly string[]): Promise<void> => {
+    let found: string[] = [];
+    for (let tries = 0; tries < 100 && found.join() !== expected.join(); tries++) found = await listed();
+    assertEquals(found, expected);
+  };
+  await becomes([]);
+  second.becomeReady();
+  await becomes(["second"]);
+  first.becomeReady();
+  await becomes(["first", "second"]);
+  await test.daemon.ready;
+  assertEquals(await test.daemon.reload(() => Promise.resolve({ ...test.options, backends: backends.slice(1) })), true);
+  assertEquals((await admin({ path: test.options.adminSocket }).capabilities()).map(({ backend }) => backend), [
+    "second",
+  ]);
+  await becomes(["second"]);
 });

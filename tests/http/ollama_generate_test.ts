@@ -75,6 +75,21 @@ Deno.test("ollama: context continues a conversation where it was", async () => {
   );
 });
 
+Deno.test("ollama: context has what was sent of an answer that a stop string ends", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const { json: { prompt } } = await bridge.post("/apply-template", { messages: [{ role: "user", content: "Hello" }] });
+  for (const stream of [false, true]) {
+    // The token that holds it begins with text of the answer.
+    const request = { model: MODEL, prompt: "Hello", options: { temperature: 0, stop: ["an"] }, stream };
+    const { text } = await bridge.post("/api/generate", request);
+    const lines = text.trim().split("\n").map((line) => JSON.parse(line));
+    const answer = lines.map(({ response }) => response).join("");
+    assert(answer.endsWith(" c"), answer);
+    const { json: { content } } = await bridge.post("/detokenize", { tokens: lines.at(-1).context });
+    assertEquals(content, `${prompt}${answer}`);
+  }
+});
+
 Deno.test("ollama: a context that cannot be continued is refused by its reason", async () => {
   await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
   const ask = async (more: Record<string, unknown>): Promise<[number, unknown]> => {
@@ -110,6 +125,8 @@ Deno.test("suffix: a model with tokens for it fills in text, for Ollama's client
     // A vocabulary that begins prompts with a token does so here.
     assertEquals(used.slice(used.length - expected.length), expected);
     assert(used.length - expected.length <= 1);
+    const both = await bridge.post("/api/generate", { model: "filler", prompt, suffix, context: [1], stream: false });
+    assertEquals([both.status, both.json.error], [400, '"context" goes without "suffix"']);
     assertEquals((await client.show({ model: "filler" })).capabilities.includes("insert"), true);
     const openai = new OpenAI({ baseURL: `${bridge.url}/v1`, apiKey: "none", maxRetries: 0 });
     const { choices, usage } = await openai.completions.create({

@@ -5,7 +5,8 @@ import { StatusBoard } from "../../src/admin/status.ts";
 import { startHttp } from "../../src/http/server.ts";
 import { BridgeUnderTest, placeOf } from "../support/bridges.ts";
 import { browserTest, BrowserUnderTest } from "../support/browser.ts";
-import { daemonOptions } from "../support/daemons.ts";
+import { CONTROLLED_CAPABILITIES } from "../support/controlled_backend.ts";
+import { daemonOptions, DaemonUnderTest } from "../support/daemons.ts";
 import {
   accessibility,
   attack,
@@ -21,6 +22,7 @@ import { LogRecorder } from "../support/log_recorder.ts";
 import { ControlledBridge } from "../support/page_backend.ts";
 import { nextTurn } from "../support/waiting.ts";
 import { Sandbox } from "../support/program.ts";
+import { StagedBackend } from "../support/staged_backend.ts";
 import { hubOf, pullStore } from "../support/pull_stores.ts";
 
 const WORDS = 50_000;
@@ -389,6 +391,33 @@ Deno.test("the page's files need no key and what they ask does; a foreign page m
   assertEquals((await bridge.post(path, "", { ...key, Origin: "https://outside.example" })).status, 403);
   assertEquals((await bridge.post(path, "", key)).json, { found: false });
   assertEquals((await bridge.post("/inferd/requests/x/cancel", "", key)).status, 400);
+});
+
+browserTest("the page has the models in configured order, and forgets those that a reload removes", async () => {
+  const staged = ["first", "second"].map((model) => new StagedBackend(model, { ...CONTROLLED_CAPABILITIES, model }));
+  const backends = staged.map(({ name }) => ({ kind: "mock", name, script: {} }) as const);
+  await using test = await DaemonUnderTest.start({ backends }, { backends: staged });
+  await using server = await startHttp({
+    listen: { hostname: "127.0.0.1", port: 0 },
+    daemon: placeOf(test.options),
+    origins: [],
+    aliases: {},
+  });
+  await Promise.all(staged.map(({ started }) => started));
+  await using browser = await BrowserUnderTest.open(server.url);
+  const { page } = browser;
+  const models = page.locator("#models > li");
+  await page.getByRole("link", { name: "Models" }).click();
+  staged[1]?.becomeReady();
+  await models.filter({ hasText: "second" }).waitFor();
+  staged[0]?.becomeReady();
+  await models.filter({ hasText: "first" }).waitFor();
+  await page.locator("#models > li:first-child").filter({ hasText: "first" }).waitFor();
+  await test.daemon.ready;
+  await test.daemon.reload(() => Promise.resolve({ ...test.options, backends: backends.slice(1) }));
+  await models.filter({ hasText: "first" }).waitFor({ state: "detached" });
+  assertEquals(await models.count(), 1);
+  browser.assertClean();
 });
 
 Deno.test("a page that is open does not hold up the end of the server", async () => {

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob, Usage } from "@inferd/client";
-import { invalid, unsupported } from "../api_error.ts";
+import { ApiError, invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
@@ -10,7 +10,7 @@ import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
 import { jsonObject, readLimit, readSampling, sampling, tokenLimit, topLogprobs, toSchema } from "../openai/fields.ts";
 import { llamaServerErrorEvent } from "./error.ts";
-import { checkInfill, promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
+import { promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
 import { extensions, readExtensions, settingsOf } from "./settings.ts";
 import { probabilitiesOf } from "./probabilities.ts";
 import { Progress, timingsOf } from "./timings.ts";
@@ -72,7 +72,9 @@ async function answer(
   { prompts, suffix }: { readonly prompts: readonly RawPrompt[]; readonly suffix?: string },
 ): Promise<Response> {
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
-  if (suffix !== undefined) checkInfill(model);
+  if (suffix !== undefined && !model.backends[0].infill) {
+    throw new ApiError(501, `Infill is not supported by the model "${model.name}": it has no tokens for that`);
+  }
   const { signal } = context.req.raw;
   const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
   const request = { ...toRequest(asked), logitBias: bias };

@@ -88,6 +88,7 @@ function kindOf(asked: Body, model: ServedModel): "conversation" | "raw" | "suff
     if (!asked.suffix) return "raw";
   }
   if (asked.suffix) {
+    if (asked.context?.length) throw invalid("context", 'goes without "suffix"');
     if (!model.backends[0].infill) {
       throw new ApiError(400, `${JSON.stringify(asked.model)} does not support insert`, {
         code: "unsupported_parameter",

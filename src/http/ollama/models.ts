@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { ModelFile } from "@inferd/client";
-import { ApiError } from "../api_error.ts";
+import { ApiError, invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
@@ -42,11 +42,12 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
 /** Go's client sends every field, with `name` empty next to `model`. */
 const showBody = z.object({ model: z.string().nullish(), name: z.string().nullish() });
 
-/** @throws {ApiError} 404 if there is no such model. */
+/** @throws {ApiError} 404 if there is no such model, 400 if none is named. */
 export async function show(context: Context, bridge: Bridge): Promise<Response> {
   const { link, store } = bridge;
   const asked = await readBody(context, showBody);
   const name = (asked.model || asked.name || "").replace(/:latest$/, "");
+  if (name === "") throw invalid("model", "is missing");
   const wanted = link.aliases.get(name) ?? name;
   const found = (await servedModels(bridge)).find((model) =>
     model.name === wanted || model.backends.some(({ backend }) => backend === wanted)

@@ -1,6 +1,6 @@
 /** The page's live stream: admin events as they arrive, and the daemon's activity once a second. */
 import { delay } from "@std/async";
-import type { AdminEvent, DaemonActivity } from "@inferd/client";
+import type { AdminEvent, Capabilities, DaemonActivity } from "@inferd/client";
 import type { DaemonLink } from "../daemon_link.ts";
 import { merged } from "../event_stream.ts";
 
@@ -14,17 +14,26 @@ type Line =
   | { readonly type: "event"; readonly event: AdminEvent }
   /** The daemon does not run. */
   | { readonly type: "unreachable" }
-  /** Sent every second, so that a broken stream is noticed; `null` if the daemon does not run. */
-  | { readonly type: "activity"; readonly activity: DaemonActivity | null };
+  /**
+   * Sent every second, so that a broken stream is noticed; `null` if the daemon does not run. The backends are all that
+   * there are, in configured order: events do not tell.
+   */
+  | {
+    readonly type: "activity";
+    readonly activity: DaemonActivity | null;
+    readonly backends: readonly Capabilities[];
+  };
+
+type Source = Pick<DaemonLink, "admin" | "capabilities">;
 
 /** Stream the lines as JSON until the signal fires. */
-export async function* live(link: Pick<DaemonLink, "admin">, signal: AbortSignal): AsyncGenerator<string> {
+export async function* live(link: Source, signal: AbortSignal): AsyncGenerator<string> {
   for await (const [, line] of merged<Line>([events(link, signal), activities(link, signal)])) {
     yield `${JSON.stringify(line)}\n`;
   }
 }
 
-async function* events({ admin }: Pick<DaemonLink, "admin">, signal: AbortSignal): AsyncGenerator<Line> {
+async function* events({ admin }: Source, signal: AbortSignal): AsyncGenerator<Line> {
   let isThere = true;
   while (!signal.aborted) {
     try {
@@ -42,11 +51,12 @@ async function* events({ admin }: Pick<DaemonLink, "admin">, signal: AbortSignal
   }
 }
 
-async function* activities({ admin }: Pick<DaemonLink, "admin">, signal: AbortSignal): AsyncGenerator<Line> {
+async function* activities(link: Source, signal: AbortSignal): AsyncGenerator<Line> {
   while (!signal.aborted) {
-    const activity = await admin.activity({ signal }).catch(() => null);
+    const activity = await link.admin.activity({ signal }).catch(() => null);
+    const backends = activity === null ? [] : await link.capabilities().catch(() => []);
     if (signal.aborted) return;
-    yield { type: "activity", activity };
+    yield { type: "activity", activity, backends };
     await pause(LOOK_MS, signal);
   }
 }

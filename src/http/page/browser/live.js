@@ -13,7 +13,7 @@ import { ask, linesOf, RequestError } from "./api.js";
  *   queue: { active: number, waiting: number, depth: number },
  * }} Activity
  * @typedef {{ type: "event", event: AdminEvent } | { type: "unreachable" } | { type: "no_server" }
- *   | { type: "no_key" } | { type: "activity", activity: Activity | null }} Line
+ *   | { type: "no_key" } | { type: "activity", activity: Activity | null, backends: import("./models.js").Capabilities[] }} Line
  */
 
 /** The server sends a line every second; a stream silent for this many milliseconds is aborted. */

@@ -46,9 +46,17 @@ export class ModelsView {
       this.#byBackend.clear();
       return this.#show();
     }
+    if (line.type === "activity") this.#replace(line.backends);
     if (line.type !== "event" || line.event.status !== "capabilities") return;
     const { status: _, ...capabilities } = line.event;
     this.#byBackend.set(capabilities.backend, /** @type {Capabilities} */ (/** @type {unknown} */ (capabilities)));
+    this.#show();
+  }
+
+  /** @param {readonly Capabilities[]} backends All that there are; none if they are not known. */
+  #replace(backends) {
+    if (backends.length === 0 || JSON.stringify(backends) === JSON.stringify([...this.#byBackend.values()])) return;
+    this.#byBackend = new Map(backends.map((one) => [one.backend, one]));
     this.#show();
   }
 

@@ -235,7 +235,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   "src/http": {
-    imports: ["client", "client/protocol"],
+    imports: ["client", "client/protocol", "src/inference", "src/ndjson"],
     folders: [
       "src/http/anthropic",
       "src/http/llama_server",

@@ -1,24 +1,26 @@
 /** Reads request bodies: size limit, JSON, schema. The server limits the time. */
 import type { Context } from "hono";
 import type { z } from "zod";
+import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
+import { turn } from "../inference/turn.ts";
+import { GradualParser, TooManyValuesError } from "../ndjson/gradual_parser.ts";
 import { ApiError } from "./api_error.ts";
 import { isTooDeep, MAX_NESTING } from "./nesting.ts";
 
 /** Largest body in bytes, equal to the daemon's frame limit. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
+/** Longer texts are parsed while they arrive, in UTF-16 units. Shorter ones cannot have too many values. */
+const LARGE_LENGTH = MAX_JSON_VALUES;
+/** How long they are parsed before others run, in milliseconds, give or take a read. */
+const PARSE_MS = 8;
+
 /** @throws {ApiError} If it is too large, not JSON, or does not match the schema. */
 export async function readBody<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const text = await readText(context.req.raw);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new ApiError(400, "The body is not JSON", { code: "invalid_json" });
-  }
+  const value = await readJson(context.req.raw);
   if (isTooDeep(value)) {
     throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
   }
@@ -33,7 +35,7 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
 
-async function readText(request: Request): Promise<string> {
+async function readJson(request: Request): Promise<unknown> {
   const encoding = request.headers.get("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     throw new ApiError(415, `The body is encoded with ${JSON.stringify(encoding)}: send it as it is`, {
@@ -45,22 +47,62 @@ async function readText(request: Request): Promise<string> {
   if (request.body === null) throw new ApiError(400, "The body is empty, it must be JSON", { code: "invalid_json" });
   const reader = request.body.getReader();
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
+  const json = new JsonBody();
   let bytes = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return text + decoder.decode();
+      if (done) break;
       bytes += value.length;
       if (bytes > MAX_BODY_BYTES) throw tooLarge();
-      text += decoder.decode(value, { stream: true });
+      await json.add(decoder.decode(value, { stream: true }));
     }
+    await json.add(decoder.decode());
   } catch (error) {
     void reader.cancel().catch(() => {});
     if (error instanceof ApiError) throw error;
     if (error instanceof TypeError) throw new ApiError(400, "The body is not UTF-8", { code: "invalid_json" });
     // The client has disconnected, which is not a bug of this program.
     throw new ApiError(400, "The body is incomplete", { code: "invalid_json" });
+  }
+  return json.take();
+}
+
+/** The text of a body; a large one is parsed while it arrives, since nobody is served while megabytes are parsed. */
+class JsonBody {
+  #text = "";
+  #parser: GradualParser | undefined;
+  #fault: unknown;
+  #parsedMs = 0;
+
+  async add(text: string): Promise<void> {
+    if (this.#fault !== undefined) return;
+    this.#text += text;
+    if (this.#parser === undefined && this.#text.length <= LARGE_LENGTH) return;
+    const start = performance.now();
+    try {
+      (this.#parser ??= new GradualParser(MAX_JSON_VALUES)).feed(this.#text);
+    } catch (error) {
+      this.#fault = error;
+    }
+    this.#text = "";
+    this.#parsedMs += performance.now() - start;
+    if (this.#parsedMs < PARSE_MS) return;
+    this.#parsedMs = 0;
+    await turn();
+  }
+
+  /** @throws {ApiError} If it is not JSON, or has too many values. */
+  take(): unknown {
+    try {
+      if (this.#fault !== undefined) throw this.#fault;
+      return this.#parser === undefined ? JSON.parse(this.#text) : this.#parser.finish();
+    } catch (error) {
+      const what = error instanceof TooManyValuesError
+        ? `holds more than ${MAX_JSON_VALUES} JSON values`
+        : "is not JSON";
+      throw new ApiError(400, `The body ${what}`, { code: "invalid_json" });
+    }
   }
 }
 

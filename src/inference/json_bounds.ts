@@ -22,27 +22,35 @@ const BRACE_END = 0x7d;
 export function isBoundedJson(text: string, maxDepth: number = MAX_JSON_VALUES): boolean {
   // Every value but the first, and every level, takes at least one character.
   if (text.length <= Math.min(MAX_JSON_VALUES, maxDepth)) return true;
+  return countJsonValues(text, maxDepth) <= MAX_JSON_VALUES;
+}
+
+/**
+ * How many values a text has; infinitely many if they are more than {@linkcode MAX_JSON_VALUES}, or nested deeper than
+ * `maxDepth`. Does not validate the JSON.
+ */
+export function countJsonValues(text: string, maxDepth: number = MAX_JSON_VALUES): number {
   let values = 1;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE:
         at = endOfString(text, at + 1);
-        if (at === -1) return true;
+        if (at === -1) return values;
         break;
       case BRACKET:
       case BRACE:
-        if (++values > MAX_JSON_VALUES || ++depth > maxDepth) return false;
+        if (++values > MAX_JSON_VALUES || ++depth > maxDepth) return Infinity;
         break;
       case BRACKET_END:
       case BRACE_END:
         depth--;
         break;
       case COMMA:
-        if (++values > MAX_JSON_VALUES) return false;
+        if (++values > MAX_JSON_VALUES) return Infinity;
     }
   }
-  return true;
+  return values;
 }
 
 /** Position of the closing quote; -1 if missing, which the parser reports. */

@@ -4,13 +4,17 @@
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
+import { turn } from "../inference/turn.ts";
 import { errorText } from "../log/error_text.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
-import { parseLine } from "./json_line.ts";
+import { LargeLine } from "./json_line.ts";
 import { BadFrameError, encodeFrame, OversizedFrameError, readFrame } from "./length_prefix.ts";
 import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
+
+/** How many parts of a frame are parsed before others run. */
+const PARTS_PER_TURN = 8;
 
 /** A connection's timeouts, in milliseconds. */
 export interface DispatchTimes {
@@ -61,7 +65,7 @@ export class DispatchConnection extends BaseConnection {
     const { dispatch, peerName, callerName } = this.#options;
     using _account = this.#account;
     // No variable here holds the frame: it may be 8 MiB, and would stay alive while its calls run.
-    const request = readRequest(await this.#read());
+    const request = await readRequest(await this.#read());
     // A client that gets no answer has its own fallback.
     if (this.#options.draining()) throw new BadFrameError("The daemon is shutting down");
     this.setBusy(true);
@@ -135,18 +139,22 @@ export class DispatchConnection extends BaseConnection {
   }
 }
 
-function readRequest(parts: readonly Uint8Array[]): ReturnType<typeof readDispatchRequest> {
+/** Parse a frame; after each few of its parts others run. */
+async function readRequest(parts: readonly Uint8Array[]): Promise<ReturnType<typeof readDispatchRequest>> {
   // A byte order mark is not JSON: it is kept, so that parsing refuses it.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let text: string;
-  try {
-    text = parts.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
-  } catch {
-    throw new BadFrameError("The frame is not valid UTF-8");
+  const line = new LargeLine();
+  for (const [index, part] of parts.entries()) {
+    try {
+      line.add(decoder.decode(part, { stream: index + 1 < parts.length }));
+    } catch {
+      throw new BadFrameError("The frame is not valid UTF-8");
+    }
+    if (index % PARTS_PER_TURN === PARTS_PER_TURN - 1) await turn();
   }
   let value: unknown;
   try {
-    value = parseLine(text);
+    value = line.take();
   } catch (error) {
     if (!(error instanceof InvalidRequestError)) throw error;
     throw new BadFrameError("The frame is not valid JSON, or holds too many values");

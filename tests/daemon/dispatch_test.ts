@@ -297,6 +297,7 @@ const BAD: readonly (readonly [what: string, bytes: Uint8Array])[] = [
   ["presentations that are no array", frame(GOOD.replace('_per_op":null', '_per_op":"json"'))],
   ["a presentation of one call that is no string", frame(GOOD.replace('_per_op":null', '_per_op":[1]'))],
   ["too many values", frame(GOOD.replace('_per_op":null', `_per_op":[${"null,".repeat(1 << 18)}null]`))],
+  ["a key that V8 does not hash", frame(GOOD.replace("{", `{"${"k".repeat(16_384)}":1,`))],
   ["nothing but brackets", frame("[".repeat(1_000_000))],
 ];
 

@@ -88,3 +88,25 @@ Deno.test("limits: connections over the limit are closed at once, the others are
   }
   assert(await ask(first) !== null);
 });
+
+Deno.test("limits: the arguments of all calls of a conversation hold as many values as a body may", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  const text = `{"a":[${"{},".repeat(100_000)}0]}`;
+  const ask = (count: number): ReturnType<BridgeUnderTest["post"]> => {
+    const ids = Array.from({ length: count }, (_, index) => `call-${index}`);
+    return bridge.post("/v1/chat/completions", {
+      messages: [
+        { role: "user", content: "Hi" },
+        {
+          role: "assistant",
+          tool_calls: ids.map((id) => ({ id, type: "function", function: { name: "f", arguments: text } })),
+        },
+        ...ids.map((id) => ({ role: "tool", tool_call_id: id, content: "" })),
+      ],
+    });
+  };
+  assertEquals((await ask(1)).status, 200);
+  const { status, json } = await ask(2);
+  assertEquals(status, 400);
+  assertMatch(JSON.stringify(json), /tool_calls\[1\].*at most 262144 JSON values, all calls together/);
+});

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/client";
 import { MAX_LOGPROBS, MAX_STOP_STRINGS, SAMPLING_LIMITS } from "@inferd/client/protocol";
+import { countJsonValues, MAX_JSON_VALUES } from "../../inference/json_bounds.ts";
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
 
@@ -196,19 +197,28 @@ export function offered(
   return { tools: tools.length === 0 ? undefined : tools, toolChoice: toToolChoice(choice, tools) };
 }
 
-/** Parse the arguments of an earlier call, a JSON string in OpenAI's API. */
-export function readArguments(text: string, param: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = text.trim() === "" ? {} : JSON.parse(text);
-  } catch {
-    value = undefined;
+/** Parses the arguments of a conversation's earlier calls, JSON strings in OpenAI's API. */
+export class CallArguments {
+  #values = 0;
+
+  /** @throws {ApiError} If they are no object, or hold too many values together with those before, or levels. */
+  read(text: string, param: string): Record<string, unknown> {
+    this.#values += countJsonValues(text);
+    if (this.#values > MAX_JSON_VALUES) {
+      throw invalid(param, `must hold at most ${MAX_JSON_VALUES} JSON values, all calls together`);
+    }
+    let value: unknown;
+    try {
+      value = text.trim() === "" ? {} : JSON.parse(text);
+    } catch {
+      value = undefined;
+    }
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw invalid(param, "must be a JSON object, as text");
+    }
+    if (isTooDeep(value)) throw invalid(param, `must be at most ${MAX_NESTING} levels deep`);
+    return value as Record<string, unknown>;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalid(param, "must be a JSON object, as text");
-  }
-  if (isTooDeep(value)) throw invalid(param, `must be at most ${MAX_NESTING} levels deep`);
-  return value as Record<string, unknown>;
 }
 
 /** Split an `image_url` in OpenAI's format into media type and base64. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
 import type { MediaCollector } from "../attachments.ts";
-import { readArguments, readDataUrl } from "./fields.ts";
+import { CallArguments, readDataUrl } from "./fields.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
@@ -45,6 +45,7 @@ type ChatMessage = z.output<typeof message>;
 /** @throws {ApiError} If a part is not supported. */
 export function toMessages(messages: readonly ChatMessage[], media: MediaCollector): Message[] {
   const out: { role: Message["role"]; content: Block[] }[] = [];
+  const calls = new CallArguments();
   for (const [index, one] of messages.entries()) {
     const param = `messages[${index}]`;
     // Results of the calls of one turn form one message.
@@ -60,7 +61,7 @@ export function toMessages(messages: readonly ChatMessage[], media: MediaCollect
     } else {
       out.push({
         role: one.role === "developer" ? "system" : one.role,
-        content: one.role === "assistant" ? assistantBlocks(one, param) : partsOf(one.content, param, media),
+        content: one.role === "assistant" ? assistantBlocks(one, param, calls) : partsOf(one.content, param, media),
       });
     }
   }
@@ -82,7 +83,11 @@ function partsOf(content: string | readonly Part[], param: string, media: MediaC
   });
 }
 
-function assistantBlocks(one: Extract<ChatMessage, { role: "assistant" }>, param: string): Block[] {
+function assistantBlocks(
+  one: Extract<ChatMessage, { role: "assistant" }>,
+  param: string,
+  calls: CallArguments,
+): Block[] {
   const blocks: Block[] = [];
   if (one.reasoning_content) blocks.push({ type: "thinking", text: one.reasoning_content });
   const parts = typeof one.content === "string" ? [{ type: "text" as const, text: one.content }] : one.content ?? [];
@@ -96,7 +101,7 @@ function assistantBlocks(one: Extract<ChatMessage, { role: "assistant" }>, param
       type: "tool_use",
       toolCallId: call.id,
       name: call.function.name,
-      input: readArguments(call.function.arguments, `${param}.tool_calls[${index}].function.arguments`),
+      input: calls.read(call.function.arguments, `${param}.tool_calls[${index}].function.arguments`),
     });
   }
   return blocks.length === 0 ? [{ type: "text", text: "" }] : blocks;

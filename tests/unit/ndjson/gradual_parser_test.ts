@@ -131,6 +131,13 @@ Deno.test("a long text of escape sequences is parsed wherever it is cut, and a n
   assertThrows(() => parsed(cut("1".repeat(2 << 20), randomFrom(4), 65_536)), SyntaxError);
 });
 
+Deno.test("keys are refused that V8 does not hash: thousands of them would be compared with each other", () => {
+  const keyOf = (length: number): string => `{"${"k".repeat(length)}":1}`;
+  assertEquals(parsed([keyOf(16_383)]), JSON.parse(keyOf(16_383)));
+  const error = assertThrows(() => parsed(cut(keyOf(16_384), randomFrom(5), 1000)), SyntaxError);
+  assertEquals(error.message, "The JSON text has a key that is too long");
+});
+
 Deno.test("only white space is told from the beginning of a value", () => {
   for (const [text, isBlank] of [[" \t\r\n", true], ["", true], [" 1", false], [' "', false], ["[", false]] as const) {
     const parser = new GradualParser();

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import type { Block, Message } from "@inferd/client";
 import { invalid, unsupported } from "../../api_error.ts";
 import type { MediaCollector } from "../../attachments.ts";
-import { readArguments, readDataUrl } from "../fields.ts";
+import { CallArguments, readDataUrl } from "../fields.ts";
 import { flatName } from "./tools.ts";
 
 const textPart = z.object({ type: z.enum(["input_text", "output_text", "text"]), text: z.string() });
@@ -75,6 +75,7 @@ export function toMessages(
     if (joins && last?.role === role) last.content.push(...blocks);
     else out.push({ role, content: [...blocks] });
   };
+  const calls = new CallArguments();
   let wasResult = false;
   for (const [index, one] of input.entries()) {
     const param = `input[${index}]`;
@@ -85,7 +86,7 @@ export function toMessages(
           type: "tool_use",
           toolCallId: one.call_id,
           name: flatName(one),
-          input: readArguments(one.arguments, `${param}.arguments`),
+          input: calls.read(one.arguments, `${param}.arguments`),
         }], true);
         break;
       case "function_call_output": {

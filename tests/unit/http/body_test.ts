@@ -1,0 +1,73 @@
+/** Threat: one body of megabytes keeps the bridge from everybody else. */
+import { assert, assertEquals } from "@std/assert";
+import { Hono } from "hono";
+import { z } from "zod";
+import { ApiError } from "../../../src/http/api_error.ts";
+import { readBody } from "../../../src/http/body.ts";
+import { nextTurn } from "../../support/waiting.ts";
+import { MAX_JSON_VALUES } from "../../../src/inference/json_bounds.ts";
+
+const PIECE_BYTES = 65_536;
+
+/** What a body is read as, or why it is refused. All of it has arrived already. */
+async function read(text: string | Uint8Array): Promise<unknown> {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const body = new ReadableStream<Uint8Array>({
+    start(controller): void {
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
+      controller.close();
+    },
+  });
+  let outcome: unknown;
+  const app = new Hono().post("/", async (context) => {
+    outcome = await readBody(context, z.unknown()).catch((error: unknown) => {
+      if (error instanceof ApiError) return error.message;
+      throw error;
+    });
+    return context.body(null);
+  });
+  const { status } = await app.request("/", { method: "POST", body });
+  assertEquals(status, 200);
+  return outcome;
+}
+
+Deno.test("a large body is read as JSON.parse reads it, wherever its pieces end", async () => {
+  for (const unit of ["漢😀é", 'a"b\\c\n', "\ud83d"]) {
+    const value = {
+      ["__proto__"]: [1, -0, 1e300],
+      texts: Array.from({ length: 3 }, (_, i) => `${i}${unit.repeat(100_001)}`),
+    };
+    const text = JSON.stringify(value);
+    assertEquals(JSON.stringify(await read(text)), JSON.stringify(JSON.parse(text)));
+  }
+});
+
+Deno.test("a large body that is not JSON is refused", async () => {
+  const long = `"${"x".repeat(2 * MAX_JSON_VALUES)}"`;
+  for (const text of [`{${long}}`, `[${long}`, `[${long}]]`, `[${long},]`]) {
+    assertEquals(await read(text), "The body is not JSON");
+  }
+  assertEquals(
+    await read(Uint8Array.of(...new TextEncoder().encode(`["${"x".repeat(100)}`), 0xff)),
+    "The body is not UTF-8",
+  );
+});
+
+Deno.test("as many values are read as a line of the daemon's may hold, and one more is refused", async () => {
+  const most = `[${"0,".repeat(MAX_JSON_VALUES - 3)}0]`;
+  assertEquals((await read(most) as unknown[]).length, MAX_JSON_VALUES - 2);
+  const refused = `The body holds more than ${MAX_JSON_VALUES} JSON values`;
+  for (const more of [`[${"0,".repeat(MAX_JSON_VALUES)}0]`, `[${"{},".repeat(3_000_000)}0]`]) {
+    assertEquals(await read(more), refused);
+  }
+});
+
+Deno.test("others are served while a large body is parsed", async () => {
+  let isRead = false;
+  const text = `[${Array.from({ length: 250_000 }, (_, i) => `"${i} ${"words ".repeat(30)}"`).join(",")}]`;
+  const reading = read(text).finally(() => isRead = true);
+  let turns = 0;
+  for (; !isRead; turns++) await nextTurn();
+  await reading;
+  assert(turns > 2, `${turns} turns`);
+});

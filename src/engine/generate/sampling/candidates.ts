@@ -3,6 +3,8 @@
  * scanned once, skipping logits below a threshold that is estimated from a sample.
  */
 
+import type { Allowed } from "../../../grammar/constraint.ts";
+
 // Shared by all requests: the engine samples one row at a time.
 export let candidateToken = new Int32Array(0);
 /** Logits, until the sampler turns them into weights. */
@@ -71,6 +73,27 @@ export function selectFrom(logits: Float32Array, least: number): number {
     if (logit >= least) {
       tokens[count] = token;
       weights[count++] = logit;
+    }
+  }
+  return count;
+}
+
+/** Selects the tokens that a constraint allows, in token order. Its mask is known, or it can be asked for each token. */
+export function selectAllowed(logits: Float32Array, allowed: Allowed): number {
+  reserve(logits.length);
+  const bits = allowed.allowed?.();
+  let count = 0;
+  const select = (token: number): void => {
+    candidateToken[count] = token;
+    candidateWeight[count++] = logits[token] as number;
+  };
+  if (bits === undefined) {
+    for (let token = 0; token < logits.length; token++) if (allowed.allows(token)) select(token);
+    return count;
+  }
+  for (let word = 0; word < bits.length; word++) {
+    for (let left = bits[word] as number; left !== 0; left &= left - 1) {
+      select(word * 32 + 31 - Math.clz32(left & -left));
     }
   }
   return count;
@@ -217,8 +240,8 @@ function selectMany(logits: Float32Array, mass: number): number {
   return count;
 }
 
-/** Keeps the `limit` largest candidates, sorted. */
-function sortLargest(all: number, limit: number): number {
+/** Keeps the `limit` largest candidates, in descending order; ties go to the lower token. */
+export function sortLargest(all: number, limit: number): number {
   const tokens = candidateToken;
   const weights = candidateWeight;
   let count = 0;

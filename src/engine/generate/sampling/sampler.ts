@@ -14,9 +14,11 @@ import {
   largest,
   massOf,
   reserve,
+  selectAllowed,
   selectFrom,
   selectLargest,
   selectMass,
+  sortLargest,
 } from "./candidates.ts";
 
 export const NO_TOKEN = -1;
@@ -103,7 +105,7 @@ export class Sampler {
     }
     let count = this.#candidates(logits);
     if (allowed === undefined) return this.#drawn(count);
-    // Draw from the likely tokens, dropping those the grammar rejects. If it rejects all, take the best allowed one.
+    // Draw from the likely tokens, dropping those the grammar rejects. If it rejects all, draw from those it allows.
     for (let tries = 0; tries < TRIES && count > 0; tries++) {
       const drawn = this.#draw(count);
       const token = candidateToken[drawn] as number;
@@ -119,7 +121,17 @@ export class Sampler {
     }
     if (mustFind(allowed)) return NOT_YET;
     count = keepAllowed(count, allowed);
-    return count > 0 ? this.#drawn(count) : largestAllowed(logits, allowed);
+    return count > 0 ? this.#drawn(count) : this.#drawnFromAllowed(logits, allowed);
+  }
+
+  /** Draws as if the vocabulary had no other tokens. */
+  #drawnFromAllowed(logits: Float32Array, allowed: Allowed): number {
+    let count = selectAllowed(logits, allowed);
+    if (count === 0) return NO_TOKEN;
+    const isCut = this.#topK > 0 && this.#topK < count;
+    if (isCut || this.#topP < 1) count = sortLargest(count, isCut ? this.#topK : count);
+    if (this.#topP < 1) count = cutAtMass(count, this.#topP * massOf(count)).kept;
+    return this.#drawn(this.#weighed(count));
   }
 
   #drawn(count: number): number {
@@ -139,6 +151,11 @@ export class Sampler {
       const isNarrowed = this.#minPBelow !== Infinity;
       count = selectFrom(logits, isNarrowed ? (logits[largest(logits)] as number) - this.#minPBelow : -Infinity);
     }
+    return this.#weighed(count);
+  }
+
+  /** Narrows candidates by min-p, and turns their logits into weights. */
+  #weighed(count: number): number {
     let top = -Infinity;
     for (let i = 0; i < count; i++) if ((candidateWeight[i] as number) > top) top = candidateWeight[i] as number;
     if (this.#minPBelow !== Infinity) count = keepFrom(count, top - this.#minPBelow);

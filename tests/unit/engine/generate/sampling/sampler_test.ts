@@ -95,13 +95,30 @@ Deno.test("Sampler draws by probability from what is allowed among the likely", 
   assertShares(drawn, [0, 0, two ?? 0, three ?? 0, four ?? 0]);
 });
 
-Deno.test("Sampler takes the largest that is allowed when nothing likely is", () => {
-  assertEquals(
-    new Sampler({ temperature: 1, topP: 0.5, topK: 2 }).sample(LOGITS, {
-      allows: (token) => token === 0 || token === 5,
-    }),
-    0,
-  );
+Deno.test("Sampler draws by probability from what is allowed when nothing likely is, narrowed as without a grammar", () => {
+  const allows = (token: number): boolean => token === 0 || token === 2 || token === 5;
+  const bits = Uint32Array.of(0b100101);
+  const [zero, two] = softmax([1, 2]);
+  const [low, high, lowest] = softmax([1, 2, -1]);
+  for (
+    const [sampling, expected] of [
+      [{ topP: 1, topK: 2 }, [zero, 0, two]],
+      [{ topP: 0.5, topK: 3 }, [0, 0, 1]],
+      [{ topP: 0.6, topK: 0 }, [0, 0, 1]],
+      [{ topP: 1, topK: 3 }, [low, 0, high, 0, 0, lowest]],
+      [{ topP: 1, topK: 3, minP: 0.2 }, [zero, 0, two]],
+    ] as const
+  ) {
+    for (const allowed of [{ allows }, { allows, allowed: () => bits }]) {
+      const sampler = new Sampler({ temperature: 1, seed: 1, ...sampling });
+      const likely = Float32Array.of(1, 14, 2, 13, 14, -1);
+      const drawn: number[] = new Array(6).fill(0);
+      for (let i = 0; i < 4000; i++) countUp(drawn, sampler.sample(likely, allowed));
+      assertShares(drawn, expected.map((share) => share ?? 0));
+      const token = sampler.sample(likely, allowed);
+      assertAlmostEquals(Math.exp(sampler.odds(token, 0).logprob), expected[token] ?? 0, 1e-9);
+    }
+  }
 });
 
 Deno.test("Sampler takes no token when none is allowed", () => {

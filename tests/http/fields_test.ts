@@ -43,7 +43,6 @@ const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] =
   ],
   ["/v1/chat/completions", { messages: [HELLO], safe_prompt: true }, "safe_prompt"],
   ["/v1/rerank", { query: "a", documents: ["b"], max_tokens_per_doc: 10 }, "max_tokens_per_doc"],
-  ["/infill", { input_prefix: "def f(", input_suffix: "return 1" }, "suffix"],
   ["/infill", { input_prefix: "a", input_suffix: "b", input_extra: [{ filename: "f", text: "t" }] }, "input_extra"],
   ["/v1/completions", { prompt: "def f(", suffix: "return 1" }, "suffix"],
   ["/v1/embeddings", { input: [1, "a"] }, "input[1]"],

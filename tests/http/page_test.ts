@@ -24,6 +24,7 @@ import { nextTurn } from "../support/waiting.ts";
 import { Sandbox } from "../support/program.ts";
 import { StagedBackend } from "../support/staged_backend.ts";
 import { hubOf, pullStore } from "../support/pull_stores.ts";
+import { eventually } from "../support/waiting.ts";
 
 const WORDS = 50_000;
 
@@ -203,6 +204,8 @@ browserTest("a model is downloaded with the keyboard: progress, cancel, resume, 
   assertEquals((await page.evaluate(focusedElement)).name, "Cancel the download of hf.co/owner/Some-GGUF");
   await page.keyboard.press("Enter");
   await page.getByRole("status").getByText("cancelled; the next download resumes it").waitFor();
+  // Before that, another download would join this one.
+  await eventually("the end of the transfer", () => hub.open === 0);
   // Whoever pressed the button that is gone goes on in the form.
   await page.keyboard.press("Enter");
   await page.getByRole("status").getByText("done, as Some-Q4_K_M").waitFor();

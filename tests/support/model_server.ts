@@ -67,6 +67,11 @@ export class ModelServer implements AsyncDisposable {
     return this.requests.map(({ headers }) => headers.get("range"));
   }
 
+  /** Number of open connections. */
+  get open(): number {
+    return this.#connections.size;
+  }
+
   /** Where a file is. */
   urlOf(path: string): string {
     return new URL(path, this.url).href;

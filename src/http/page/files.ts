@@ -10,6 +10,7 @@ import chart from "./browser/chart.js" with { type: "text" };
 import chat from "./browser/chat.js" with { type: "text" };
 import completion from "./browser/completion.js" with { type: "text" };
 import composer from "./browser/composer.js" with { type: "text" };
+import content from "./browser/content.css" with { type: "text" };
 import conversations from "./browser/conversations.js" with { type: "text" };
 import dom from "./browser/dom.js" with { type: "text" };
 import endInSight from "./browser/end_in_sight.js" with { type: "text" };
@@ -40,6 +41,7 @@ export const PAGE: PageFile = { text: index, contentType: "text/html; charset=ut
 /** Files loaded by the page, by name. */
 export const PAGE_PARTS: Readonly<Record<string, PageFile>> = {
   "page.css": { text: style, contentType: "text/css; charset=utf-8" },
+  "content.css": { text: content, contentType: "text/css; charset=utf-8" },
   ...modules({
     activity,
     api,

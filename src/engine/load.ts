@@ -26,7 +26,7 @@ import { MOST_GUESSED, MOST_STREAMS } from "./generate/ahead/speculation.ts";
 import { type RequestDefaults, samplingOf } from "./generate/request_defaults.ts";
 import { Scheduler } from "./generate/scheduler.ts";
 import { thisMachine } from "./native/this_machine.ts";
-import { usableCores } from "./native/threads/governor.ts";
+import { usableCores } from "./native/threads/cores.ts";
 
 /** Time for warm-up decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;

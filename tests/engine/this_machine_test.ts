@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { engineCommand } from "../../src/engine/ipc/command.ts";
 
 /** What the engine sees of a machine, with the engine's permissions. */
@@ -11,6 +11,9 @@ async function ask(expression: string, variables: Readonly<Record<string, string
       `${dir}/ask.ts`,
       `import { thisMachine } from "${source("native/this_machine.ts")}";
        import { engineEnvironment } from "${source("ipc/command.ts")}";
+       import { kernelFiles } from "${source("native/libc/kernel_files.ts")}";
+       import { physicalCores } from "${source("native/threads/cores.ts")}";
+       import { openFreeCores } from "${source("native/threads/free_cores.ts")}";
        const machine = thisMachine(engineEnvironment);
        const text = (path: string): string => new TextDecoder().decode(machine.read(path));
        console.log(JSON.stringify(${expression}));`,
@@ -37,6 +40,21 @@ Deno.test({
       null,
       null,
     ]);
+  },
+});
+
+Deno.test({
+  name: "the engine sees how many cores the machine has and which are free, also without permissions",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    assertGreater(Number(await ask("physicalCores(kernelFiles().text)")), 0);
+    const later = `(() => {
+      const free = openFreeCores(() => 0);
+      for (const name of ["read", "ffi", "sys", "env"]) Deno.permissions.revokeSync({ name });
+      return free.cores() >= 0;
+    })()`;
+    assertEquals(await ask(later), true);
+    assertStringIncludes(String(await ask('kernelFiles().text("/proc/self/cgroup")')), ":/");
   },
 });
 

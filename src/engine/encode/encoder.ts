@@ -12,7 +12,7 @@ import { isEncoder } from "./purpose.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "../native/step_watch.ts";
 import { POOLING, type PoolingType, TextContext } from "../native/text_context.ts";
 import { cpuMs, StepTimer, ThreadGovernor } from "../native/threads/governor.ts";
-import { openOtherLoad } from "../native/threads/other_load.ts";
+import { openFreeCores } from "../native/threads/free_cores.ts";
 
 /** A single-threaded context that runs in parallel with others. */
 export interface Lane {
@@ -118,7 +118,7 @@ export class ModelEncoder implements Encoder {
     const lanes = threads > 1 && paysInLanes(model) ? Math.min(threads * LANES_PER_THREAD, MOST_LANES) : 0;
     const ofLane = { textTokens: this.laneTokens, capacity: Math.max(this.stepTokens, this.laneTokens) };
     this.lanes = Array.from({ length: lanes }, () => new ContextLane(context(ofLane, 1)));
-    this.#governor = new ThreadGovernor(threads, () => threads, { others: openOtherLoad(cpuMs) });
+    this.#governor = new ThreadGovernor(threads, () => threads, { free: openFreeCores(cpuMs) });
     const { lookIn, limits = {} } = options;
     this.#watch = new StepWatch({ model, lookIn, limits });
   }

@@ -10,8 +10,9 @@ import type { Slot, Slots } from "./slots.ts";
 
 /** Requests that arrive within this time of the first belong together, in milliseconds. */
 const BURST_MS = 20;
-/** Longest wait for another request since the newest one. */
-const PAUSE_MS = 4;
+/** Longest wait for another request since the newest one: while a burst is likely, and otherwise. */
+const PAUSE_MS = 8;
+const SHORT_PAUSE_MS = 2;
 
 export interface BurstsOptions {
   readonly decoder: Pick<Decoder, "apart">;
@@ -57,18 +58,19 @@ export class Bursts {
   }
 
   /**
-   * Milliseconds until waiting requests start, if no other arrives. Others are waited for if more came last time, and if
-   * so many take longer than answers wait for prompts.
+   * Milliseconds until waiting requests start, if no other arrives. Others are waited for where that takes little
+   * beside the prompts: longer once several have come, or several came last time.
    *
    * @param waiting Number of waiting requests.
    */
   startsIn(waiting: number): number {
     const { decoder, now, parallel, slots } = this.#options;
     const expected = Math.min(this.#before, parallel);
-    if (!decoder.apart || waiting >= expected || this.#tokens >= BATCH_TOKENS) return 0;
-    if (this.#promptsMs / this.#count * expected <= BESIDE_MS) return 0;
+    if (!decoder.apart || waiting >= parallel || expected > 1 && waiting >= expected) return 0;
+    if (this.#promptsMs < BURST_MS || this.#tokens >= BATCH_TOKENS) return 0;
     if (slots.all.some(({ job }) => job !== undefined)) return 0;
-    return Math.max(0, Math.min(this.#newestAt + PAUSE_MS, this.#firstAt + BURST_MS) - now());
+    const pause = expected > 1 || this.#count > 1 ? PAUSE_MS : SHORT_PAUSE_MS;
+    return Math.max(0, Math.min(this.#newestAt + pause, this.#firstAt + BURST_MS) - now());
   }
 
   /** Whether these answers are left out of the next step: all are at their first token, and the prompts are soon done. */

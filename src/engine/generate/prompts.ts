@@ -126,7 +126,7 @@ export class Prompts {
       const isAsked = chosen.length === 0;
       const from = slot.tokens.length;
       const left = prompt.length - from;
-      const isAlone = put === 0 && others === 0 && !isWaitedFor;
+      const isAlone = others === 0 && !isWaitedFor;
       const budget = this.#left(isAlone ? ALONE_MS : BESIDE_MS - waitedMs, { others, put, spent });
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
       const tokens = this.#options.decoder.apart ? inPasses(left, budget, last) : Math.min(left, budget);

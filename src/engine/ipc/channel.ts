@@ -29,10 +29,10 @@ const READ_BYTES = 64 * 1024;
 /** Bytes read between two steps; the rest is read after the next step. */
 const READS_PER_TURN = 16;
 /**
- * Events of steps that are quicker than this, in milliseconds, travel together: with a message for each, daemon and
- * clients would work all the time, on cores that compute. Most models take longer for a step and are not affected.
+ * Events of several steps travel together as long as none waits longer than this, in milliseconds: each message wakes
+ * daemon, bridge and clients on cores that compute. It is as often as a screen shows new text.
  */
-export const HOLD_MS = 4;
+export const HOLD_MS = 50;
 /** Silence while working, in milliseconds, after which the engine says that it lives. */
 const BEAT_MS = 1000;
 const encoder = new TextEncoder();
@@ -114,15 +114,26 @@ export class Outbox {
   readonly #begun = new Set<number>();
   #held: EngineEvent[] = [];
   #lastSent: number;
+  /** When the newest events came, and how long after those before. */
+  #lastAdded: number;
+  #stepMs = 0;
 
   constructor(options: { readonly send?: (message: FromEngine) => void; readonly now?: () => number } = {}) {
     this.#send = options.send ?? send;
     this.#now = options.now ?? ((): number => performance.now());
-    this.#lastSent = this.#now();
+    this.#lastSent = this.#lastAdded = this.#now();
   }
 
-  /** What a step brought. A request's first event, its last and a call are never held. */
+  /**
+   * What a step brought. A request's first event, its last and a call are never held, others only if the next step is
+   * expected to end in time.
+   */
   add(events: readonly EngineEvent[]): void {
+    const now = this.#now();
+    if (events.length > 0) {
+      this.#stepMs = now - this.#lastAdded;
+      this.#lastAdded = now;
+    }
     let urgent = false;
     for (const event of events) {
       this.#held.push(event);
@@ -134,9 +145,9 @@ export class Outbox {
         urgent = true;
       }
     }
-    const silence = this.#now() - this.#lastSent;
+    const silence = now - this.#lastSent;
     if (this.#held.length > 0) {
-      if (urgent || silence >= HOLD_MS) this.flush();
+      if (urgent || silence + (events.length > 0 ? this.#stepMs : 0) > HOLD_MS) this.flush();
     } else if (silence >= BEAT_MS) {
       this.#deliver({ type: "beat" });
     }

@@ -10,7 +10,7 @@ import type { Model } from "./model.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { ThreadPools } from "./threads/pools.ts";
 import { cpuMs, StepTimer, ThreadGovernor } from "./threads/governor.ts";
-import { openOtherLoad } from "./threads/other_load.ts";
+import { openFreeCores } from "./threads/free_cores.ts";
 import { applyToContext, useAdapters } from "./settings.ts";
 
 /** Maximum tokens of a step. */
@@ -129,7 +129,7 @@ export class Context implements Decoder {
     this.#governor = new ThreadGovernor(
       options.threads,
       (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
-      { others: openOtherLoad(cpuMs) },
+      { free: openFreeCores(cpuMs) },
     );
     this.#threads = new ThreadPools(library, this.#handle, options.threads);
     const { lookIn, limits = {} } = options;

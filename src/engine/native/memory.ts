@@ -2,6 +2,8 @@
  * Memory budget: whether weights and context fit. Checked before allocation, because Linux overcommits and kills the
  * process that uses the memory.
  */
+import { groupBytes } from "./control_group.ts";
+import { kernelFiles } from "./libc/kernel_files.ts";
 
 /** Share of the available memory that the engine may use. */
 const MEMORY_SHARE = 0.9;
@@ -9,8 +11,6 @@ const MEMORY_SHARE = 0.9;
 const LEAST_CONTEXT_TOKENS = 512;
 /** Reduced contexts are multiples of this. */
 const CONTEXT_STEP = 256;
-/** cgroup limits above this mean unlimited. */
-const NO_LIMIT = 2 ** 60;
 
 /** Memory needs of a model, and memory available. */
 export interface MemoryBudget {
@@ -36,25 +36,15 @@ export class MemoryError extends Error {
 }
 
 /**
- * Memory still available to this process: the system's, within the cgroup limit. Reclaimable page cache counts as
- * available, including cached weights.
+ * Memory still available to this process: the system's, within the limits of control groups. Reclaimable page cache
+ * counts as available, including cached weights.
  *
  * @returns Bytes.
  */
 export function availableBytes(): number {
+  const kernel = kernelFiles();
   const { available } = Deno.systemMemoryInfo();
-  return Math.min(available, groupBytes() ?? Infinity);
-}
-
-function groupBytes(): number | undefined {
-  if (Deno.build.os !== "linux") return undefined;
-  const read = (name: string): number => Number(Deno.readTextFileSync(`/sys/fs/cgroup/${name}`).trim());
-  try {
-    const limit = read("memory.max");
-    return limit < NO_LIMIT ? Math.max(0, limit - read("memory.current")) : undefined;
-  } catch {
-    return undefined; // no limit, or not visible
-  }
+  return Math.min(available, (kernel && groupBytes(kernel.text)) ?? Infinity);
 }
 
 /**

@@ -1,30 +1,9 @@
 /**
- * Thread count: how many cores the process may use, and how many threads are best for a step. Threads synchronise after
+ * Thread count: how many threads are best for a step. Threads synchronise after
  * every operation, so with a small model or on a busy machine more threads may be several times slower.
  */
 import process from "node:process";
-import type { OtherLoad } from "./other_load.ts";
-
-/** Cores that this process may use: physical ones, within affinity and quota. */
-export function usableCores(): number {
-  return Math.max(1, Math.min(navigator.hardwareConcurrency, physicalCores() ?? Infinity));
-}
-
-/** Cores without hyper-threads, if the system tells. */
-function physicalCores(): number | undefined {
-  if (Deno.build.os !== "linux") return undefined;
-  const root = "/sys/devices/system/cpu";
-  try {
-    const siblings = new Set<string>();
-    for (const { name } of Deno.readDirSync(root)) {
-      if (!/^cpu\d+$/.test(name)) continue;
-      siblings.add(Deno.readTextFileSync(`${root}/${name}/topology/thread_siblings_list`).trim());
-    }
-    return siblings.size > 0 ? siblings.size : undefined;
-  } catch {
-    return undefined; // hidden in some containers
-  }
-}
+import type { FreeCores } from "./free_cores.ts";
 
 /** Steps of similar size are compared. Upper bound of each size class, in tokens. */
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, Infinity] as const;
@@ -38,7 +17,7 @@ const UNDISTURBED = 0.85;
 const CALM = 0.9;
 /** Milliseconds until it is looked whether others rest, first and at most: doubles each time that they soon work again. */
 const FIRST_LOOK_MS = 500;
-const LAST_LOOK_MS = 60_000;
+const LAST_LOOK_MS = 8_000;
 /** Milliseconds until the next look after one that tells nothing: others worked, but perhaps only while this process idled. */
 const UNTOLD_LOOK_MS = 200;
 /** Share of the time since the last look in which this process must have computed for a look to tell that others work. */
@@ -92,6 +71,10 @@ interface Experience {
   cost: number;
   /** Moving average of the cores that the threads actually got. */
   cores: number;
+  /** Moving average of milliseconds of one core per token in steps that got their cores; 0 if unknown. */
+  work: number;
+  /** Whether the newest step got so few cores that fewer threads would have taken less time on an idle machine. */
+  late: boolean;
   /** Index of the choice on trial. */
   trial: number | undefined;
   trialSteps: number;
@@ -105,8 +88,8 @@ interface Experience {
 }
 
 export interface GovernorOptions {
-  /** What other processes use; absent: it cannot be told. */
-  readonly others?: Pick<OtherLoad, "cores"> | undefined;
+  /** What other processes leave; absent: it cannot be told. */
+  readonly free?: Pick<FreeCores, "cores"> | undefined;
   readonly now?: () => number;
 }
 
@@ -130,7 +113,7 @@ export class ThreadGovernor {
   #trying = false;
   #steps = 0;
   #asks = true;
-  readonly #others: Pick<OtherLoad, "cores"> | undefined;
+  readonly #free: Pick<FreeCores, "cores"> | undefined;
   readonly #now: () => number;
   /** When to look whether others rest; `undefined` while no threads are given up. */
   #lookAt: number | undefined;
@@ -145,7 +128,7 @@ export class ThreadGovernor {
    * @param first Initial number of threads for steps of at least this many tokens.
    */
   constructor(most: number, first: (tokens: number) => number, options: GovernorOptions = {}) {
-    this.#others = options.others;
+    this.#free = options.free;
     this.#now = options.now ?? ((): number => performance.now());
     const choices: number[] = [];
     for (let threads = 1; threads < most; threads *= 2) choices.push(threads);
@@ -154,6 +137,8 @@ export class ThreadGovernor {
       current: this.#choices.indexOf(first((SIZES[kind - 1] ?? 0) + 1)),
       cost: 0,
       cores: 0,
+      work: 0,
+      late: false,
       trial: undefined,
       trialSteps: 0,
       trialCost: 0,
@@ -203,9 +188,22 @@ export class ThreadGovernor {
     const weight = kind.cost === 0 ? 1 : NEWEST;
     kind.cost += (cost - kind.cost) * weight;
     // Until measured, assume that threads get their cores.
-    if (cpuMs !== undefined) kind.cores += (cpuMs / Math.max(ms, 0.001) - kind.cores) * weight;
+    if (cpuMs !== undefined) this.#learnCores(kind, cost, { cores: cpuMs / Math.max(ms, 0.001), weight });
     else if (weight === 1) kind.cores = this.#choices[kind.current] as number;
     kind.untilTrialMs -= ms;
+  }
+
+  #learnCores(
+    kind: Experience,
+    cost: number,
+    { cores, weight }: { readonly cores: number; readonly weight: number },
+  ): void {
+    kind.cores += (cores - kind.cores) * weight;
+    const threads = this.#choices[kind.current] as number;
+    const fewer = this.#choices[kind.current - 1];
+    const gotThem = cores >= threads * UNDISTURBED;
+    kind.late = !gotThem && fewer !== undefined && kind.work > 0 && cost > kind.work / fewer;
+    if (gotThem) kind.work += (cost * threads - kind.work) * (kind.work === 0 ? 1 : NEWEST);
   }
 
   #kind(tokens: number): Experience {
@@ -214,9 +212,9 @@ export class ThreadGovernor {
 
   /** The choice to try now, if any. */
   #nextTrial(kind: Experience): number | undefined {
-    const { current, cost, cores, untilTrialMs } = kind;
+    const { current, cost, cores, late, untilTrialMs } = kind;
     if (cost === 0 || untilTrialMs > 0) return undefined;
-    const disturbed = cores < (this.#choices[current] as number) * UNDISTURBED;
+    const disturbed = late || cores < (this.#choices[current] as number) * UNDISTURBED;
     // Without enough cores, more threads gain nothing.
     const next = disturbed ? current - 1 : current + 1;
     if (this.#choices[next] === undefined) return undefined;
@@ -231,15 +229,17 @@ export class ThreadGovernor {
     const current = this.#choices[kind.current] as number;
     // More threads probably cost as much as last time.
     if (threads > current) return Math.max(kind.cost, kind.waste);
-    // Fewer threads do the same work on the cores they get.
+    // Fewer threads do the same work, perhaps when nobody disturbs any more.
+    if (kind.work > 0) return kind.work / threads - kind.work / current;
     return kind.cost * Math.max(0, Math.min(kind.cores, current) / threads - 1);
   }
 
   #endTrial(kind: Experience, trial: number): void {
     if (kind.trialCost < kind.cost * CLEARLY_BETTER) {
-      if (trial < kind.current) this.#giveUp();
+      // Looking costs less than trying again.
+      const isLookedFor = trial < kind.current && this.#giveUp();
       this.#move(kind, trial);
-      kind.intervalMs = FIRST_INTERVAL_MS;
+      kind.intervalMs = isLookedFor ? LAST_LOOK_MS : FIRST_INTERVAL_MS;
     } else {
       if (trial > kind.current) kind.waste = Math.max(0, kind.trialCost - kind.cost);
       kind.intervalMs = Math.min(kind.intervalMs * 2, LONGEST_INTERVAL_MS);
@@ -265,13 +265,18 @@ export class ThreadGovernor {
     }
   }
 
-  /** Threads are given up: from now on it is looked what others use. */
-  #giveUp(): void {
-    if (this.#others === undefined) return;
+  /**
+   * Threads are given up: from now on it is looked what others use.
+   *
+   * @returns Whether that can be told.
+   */
+  #giveUp(): boolean {
+    if (this.#free === undefined) return false;
     const now = this.#now();
     this.#lookMs = now - this.#calmAt < this.#lookMs * 2 ? Math.min(this.#lookMs * 2, LAST_LOOK_MS) : FIRST_LOOK_MS;
-    this.#others.cores();
+    this.#free.cores();
     this.#lookAgainIn(this.#lookMs);
+    return true;
   }
 
   #lookAgainIn(ms: number): void {
@@ -286,7 +291,7 @@ export class ThreadGovernor {
     const given = this.#kinds.filter(({ calm }) => calm !== undefined);
     if (given.length === 0) return;
     const now = this.#now();
-    const free = navigator.hardwareConcurrency - (this.#others?.cores() ?? Infinity);
+    const free = this.#free?.cores() ?? 0;
     const threads = Math.max(...given.map(({ calm }) => this.#choices[calm as number] as number));
     if (free < threads * CALM) {
       const told = this.#sinceLookMs >= (now - this.#lookedAt) * TOLD_SHARE;

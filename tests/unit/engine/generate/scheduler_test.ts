@@ -773,7 +773,7 @@ Deno.test("Scheduler waits a moment for the rest of a burst that is as long as t
   pass(100);
   const before = decoder.batches.length;
   submitBurst(scheduler, "ijklmno");
-  pass(3);
+  pass(7);
   assertEquals([scheduler.busyIn, scheduler.step(), decoder.batches.length - before], [1, [], 0]);
   pass(1);
   assertEquals(scheduler.busyIn, 0);
@@ -784,7 +784,7 @@ Deno.test("Scheduler waits a moment for the rest of a burst that is as long as t
   assertEquals(scheduler.busyIn, 0);
 });
 
-Deno.test("Scheduler waits for a burst 20 ms at most, beside nothing else, and never for few short prompts", () => {
+Deno.test("Scheduler waits for a burst 20 ms at most, for a second request 2 ms, and beside nothing else", () => {
   const long = setUpTimed(8, true);
   long.pass(100);
   submitBurst(long.scheduler, "abcdefgh");
@@ -792,7 +792,7 @@ Deno.test("Scheduler waits for a burst 20 ms at most, beside nothing else, and n
   long.pass(100);
   for (let id = 0; id < 6; id++) {
     long.scheduler.submit(job(id, "p".repeat(40)));
-    if (id === 0) assertEquals(long.scheduler.busyIn, 4);
+    if (id === 0) assertEquals(long.scheduler.busyIn, 8);
     long.pass(3.5);
   }
   assertEquals(long.scheduler.busyIn, 0);
@@ -800,24 +800,35 @@ Deno.test("Scheduler waits for a burst 20 ms at most, beside nothing else, and n
   long.pass(100);
   long.scheduler.submit(job(9, "q".repeat(40)));
   assertEquals(long.scheduler.busyIn, 0);
-  for (const [count, letters] of [[1, 200], [4, 20]] as const) {
+  // A prompt that takes as long as the wait waits for no other.
+  for (const [letters, waits, rounds] of [[200, 2, 3], [2, 0, 1]] as const) {
     const { scheduler, pass } = setUpTimed(8, true);
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < rounds; round++) {
       pass(100);
-      for (let id = 0; id < count; id++) {
-        scheduler.submit(job(id, "abcd".charAt(id).repeat(letters), { maxTokens: 1 }));
-        assertEquals(scheduler.busyIn, 0);
-      }
+      scheduler.submit(job(round, "abcd".charAt(round).repeat(letters), { maxTokens: 1 }));
+      assertEquals(scheduler.busyIn, waits);
+      pass(waits);
       run(scheduler);
     }
   }
 });
 
+Deno.test("Scheduler decodes short prompts that no stream waits for in one step", () => {
+  const { scheduler, decoder, pass } = setUpTimed(8, true);
+  submitBurst(scheduler, "a");
+  run(scheduler);
+  pass(100);
+  submitBurst(scheduler, "bcdefghi");
+  pass(20);
+  scheduler.step();
+  assertEquals(decoder.batches.at(-1)?.length, 8 * 30);
+});
+
 Deno.test("Scheduler decodes the prompts of a burst before the answers go on, within what streams are promised", () => {
-  for (const letters of ["abcdefgh", "abcdefghijklmnop"]) {
+  for (const [letters, waits] of [["abcdefgh", true], ["abcdefghijklmnop", false]] as const) {
     const { scheduler, decoder, now } = setUpTimed(letters.length, true);
     for (const [id, letter] of [...letters].entries()) {
-      scheduler.submit(job(id, letter.repeat(28), { maxTokens: 6 }));
+      scheduler.submit(job(id, letter.repeat(70), { maxTokens: 6 }));
     }
     const arrived = new Map<number, number[]>();
     while (scheduler.busy) {
@@ -829,13 +840,16 @@ Deno.test("Scheduler decodes the prompts of a burst before the answers go on, wi
       assert(times.every((time, at) => at === 0 || time - (times[at - 1] ?? 0) <= 400), `${times}`);
     }
     // The rest of eight prompts takes one more step; of sixteen it takes too long to wait for.
-    assertEquals(decoder.batches[1]?.length, 4 * 28 + (letters.length === 8 ? 0 : 4));
+    const [first = [], second = []] = decoder.batches;
+    const answered = new Set(first.map(([sequence]) => sequence));
+    const goesOn = second.some(([sequence]) => answered.has(sequence));
+    assertEquals([goesOn, waits && first.length + second.length === 8 * 70], [!waits, waits]);
   }
 });
 
 Deno.test("Scheduler keeps what streams are promised when a long prompt arrives while answers wait for their burst", () => {
   const { scheduler, decoder, now, pass } = setUpTimed(9, true);
-  for (let id = 0; id < 8; id++) scheduler.submit(job(id, "abcdefgh".charAt(id).repeat(28), { maxTokens: 6 }));
+  for (let id = 0; id < 8; id++) scheduler.submit(job(id, "abcdefgh".charAt(id).repeat(70), { maxTokens: 6 }));
   pass(20);
   const arrived: number[] = [];
   while (scheduler.busy) {
@@ -843,7 +857,7 @@ Deno.test("Scheduler keeps what streams are promised when a long prompt arrives 
     if (decoder.batches.length === 2) scheduler.submit(job(9, "p".repeat(1000), { maxTokens: 1 }));
     if (events.some((event) => event.id === 0 && "t" in event)) arrived.push(now());
   }
-  assertEquals(decoder.batches[1]?.length, 4 * 28);
+  assertEquals(Number(decoder.batches[0]?.length) + Number(decoder.batches[1]?.length), 8 * 70);
   assert(arrived.every((time, at) => at === 0 || time - (arrived[at - 1] ?? 0) <= 400), `${arrived}`);
 });
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ThreadGovernor, usableCores } from "../../../../../src/engine/native/threads/governor.ts";
+import { ThreadGovernor } from "../../../../../src/engine/native/threads/governor.ts";
 
 interface Work {
   readonly tokens?: number;
@@ -27,10 +27,6 @@ function work(governor: ThreadGovernor, options: Work): Map<number, number> {
   }
   return spent;
 }
-
-Deno.test("usableCores is at least one and not more than the machine has", () => {
-  assert(usableCores() >= 1 && usableCores() <= navigator.hardwareConcurrency);
-});
 
 Deno.test("ThreadGovernor comes to all threads when they are faster", () => {
   const governor = new ThreadGovernor(8, () => 1);
@@ -164,7 +160,7 @@ Deno.test("ThreadGovernor has no choice when there is one core", () => {
 function beside(): { readonly governor: ThreadGovernor; readonly world: { now: number; others: number } } {
   const world = { now: 0, others: 0 };
   const governor = new ThreadGovernor(navigator.hardwareConcurrency, () => navigator.hardwareConcurrency, {
-    others: { cores: () => world.others },
+    free: { cores: () => ALL - world.others },
     now: () => world.now,
   });
   return { governor, world };
@@ -190,6 +186,18 @@ Deno.test("ThreadGovernor takes threads again for short requests when others res
   world.now = 600;
   shortRequests(governor);
   assertEquals(governor.choose(1), ALL);
+});
+
+Deno.test("ThreadGovernor gives threads up after one step that is much later than fewer would be", () => {
+  const governor = new ThreadGovernor(2, () => 2, { free: { cores: () => 1 } });
+  work(governor, { tokens: 4, forMs: 2000, ms: (threads) => 46 / threads });
+  const spent = work(governor, {
+    tokens: 4,
+    forMs: 2000,
+    ms: (threads) => threads === 2 ? 500 : 46,
+    cores: (threads) => threads === 2 ? 1.3 : 1,
+  });
+  assertEquals(spent.get(2), 500);
 });
 
 Deno.test("ThreadGovernor looks again soon when others worked while this process idled", { ignore: ALL < 2 }, () => {

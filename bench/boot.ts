@@ -1,10 +1,10 @@
 /**
  * Start-up time and footprint: from `deno task start` to the first connection, one `status`, the memory of daemon and
- * engine together, and that of the monitor.
+ * engine together, and what the monitor costs: memory, also right when it is ready, and time.
  */
 import { join } from "@std/path";
 import type { LoadGenerator } from "./load_generator.ts";
-import { processTree, residentBytes, spawn } from "./processes.ts";
+import { processTree, residentBytes, spawn, startedMs } from "./processes.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { storyPrompts } from "./prompts.ts";
 import { median, type Row } from "./report.ts";
@@ -31,6 +31,7 @@ export interface BootBenchOptions {
 export async function benchBoot({ rounds, load, progress }: BootBenchOptions): Promise<Row[]> {
   const readyMs: number[] = [];
   const monitor: number[] = [];
+  const monitorMs: number[] = [];
   const daemon: number[] = [];
   const together: number[] = [];
   const statusMs: number[] = [];
@@ -39,6 +40,9 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
     progress.at(round / rounds, `Boot: round ${round + 1} of ${rounds}`);
     await using server = await Inferd.start(["task", "--quiet", "start"]);
     readyMs.push(server.readyMs);
+    const monitorPid = await server.monitorPid();
+    const atFirst = await residentBytes(monitorPid);
+    monitorMs.push(await startedMs(await server.pid()) - await startedMs(monitorPid));
     await load.run({
       kind: "stream",
       target: server.target,
@@ -46,9 +50,9 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
       maxTokens: 100,
       sampling: { temperature: 0, topP: 1, topK: 0, seed: 1 },
     });
-    const memory = await Promise.all((await processTree(await server.monitorPid())).map(residentBytes));
+    const memory = await Promise.all((await processTree(monitorPid)).map(residentBytes));
     for (let look = 0; look < LOOKS; look++) statusMs.push(await timeStatus(server));
-    monitor.push(memory[0] ?? NaN);
+    monitor.push(Math.max(atFirst, memory[0] ?? NaN));
     daemon.push(memory[1] ?? NaN);
     together.push(memory.slice(1).reduce((sum, bytes) => sum + bytes, 0));
   }
@@ -76,10 +80,17 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
     },
     {
       section: SECTION,
-      figure: "Resident memory of the monitor",
+      figure: "Resident memory of the monitor, when ready or later",
       unit: "MiB",
       ours: median(monitor) / MIB,
       goal: { kind: "at-most", value: 55 },
+    },
+    {
+      section: SECTION,
+      figure: "From the start of the monitor to that of the daemon",
+      unit: "ms",
+      ours: median(monitorMs),
+      goal: { kind: "at-most", value: 150 },
     },
     { section: SECTION, figure: "Resident memory of the daemon alone", unit: "MiB", ours: median(daemon) / MIB },
   ];

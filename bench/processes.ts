@@ -110,6 +110,16 @@ export async function cpuMs(pid: number): Promise<number> {
 }
 
 /**
+ * When a process was started, to a hundredth of a second.
+ *
+ * @param pid The process.
+ * @returns Milliseconds since the machine was started.
+ */
+export async function startedMs(pid: number): Promise<number> {
+  return Number((await statFields(pid))[19]) * CLOCK_TICK_MS;
+}
+
+/**
  * Idle time of all processors together, in milliseconds; `undefined` where the system does not tell.
  */
 export function idleMs(): number | undefined {

@@ -11,6 +11,9 @@ import type { ProcessCommand } from "./daemon_command.ts";
 /** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
+/** Time in milliseconds after an order or a report of a child process in which another is likely. */
+const SETTLED_MS = 100;
+
 /** How the daemon ended. */
 export interface DaemonEnd {
   /** Exit code for this process: of a signal, 128 and its number, as in a shell. */
@@ -40,7 +43,7 @@ export async function superviseDaemon(
   const reports = child.stdin.getWriter();
   reports.closed.catch(() => {});
   const encoder = new TextEncoder();
-  using memory = new IdleMemory({ text: true });
+  using memory = new IdleMemory({ text: true, idleMs: SETTLED_MS });
   const children = new Children(commands, async (report) => {
     memory.giveBackSoon();
     // A broken pipe means that the daemon exited, which is awaited anyway.
@@ -56,7 +59,7 @@ export async function superviseDaemon(
   }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
   dropPermissions();
-  memory.giveBackSoon();
+  void memory.giveBack();
   let failure: string | undefined;
   const obeyed = children.obey(child.stdout).catch((error: unknown) => {
     failure = error instanceof OrderError ? error.message : `Cannot read the daemon's orders: ${error}`;

@@ -4,8 +4,7 @@
  */
 import { permittedLibcPaths } from "./kernel.ts";
 
-/** Idle time in milliseconds before memory is given back. */
-const IDLE_MS = 1000;
+const DEFAULT_IDLE_MS = 1000;
 const MADV_DONTNEED = 4;
 /** Entries of the auxiliary vector: address, entry size and number of the executable's program headers. */
 const AT_PHDR = 3n;
@@ -36,6 +35,7 @@ interface Pages {
 export class IdleMemory {
   readonly #malloc: Deno.StaticForeignLibraryInterface<typeof TRIM> | undefined;
   readonly #dropText: () => void;
+  readonly #idleMs: number;
   #collect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -44,8 +44,10 @@ export class IdleMemory {
    *
    * @param options.text Whether the executable's pages are given back, too. Not for a process that reads what clients
    * send: the functions for that reach any memory.
+   * @param options.idleMs Idle time in milliseconds before memory is given back.
    */
-  constructor({ text }: { readonly text: boolean }) {
+  constructor({ text, idleMs = DEFAULT_IDLE_MS }: { readonly text: boolean; readonly idleMs?: number }) {
+    this.#idleMs = idleMs;
     this.#malloc = openLibc(TRIM);
     const libc = text ? openLibc(PAGES) : undefined;
     const pages = libc === undefined ? [] : readOnlyPages(libc);
@@ -54,14 +56,15 @@ export class IdleMemory {
     };
   }
 
-  /** Give memory back once this has not been called for a second. Keeps no process alive. */
+  /** Give memory back once this has not been called for a while. Keeps no process alive. */
   giveBackSoon(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#giveBack(), IDLE_MS);
+    this.#timer = setTimeout(() => void this.giveBack(), this.#idleMs);
     Deno.unrefTimer(this.#timer);
   }
 
-  async #giveBack(): Promise<void> {
+  /** Give memory back now. */
+  async giveBack(): Promise<void> {
     (this.#collect ??= await collector())();
     this.#malloc?.malloc_trim(0n);
     this.#dropText();

@@ -21,7 +21,7 @@ const COSTLY: Readonly<Record<string, Ask>> = {
 for (const [name, ask] of Object.entries(COSTLY)) {
   Deno.test(`engine goes on with a stream while another request needs ${name}`, async () => {
     await using engine = await EngineChild.start({ contextTokens: 4096 });
-    const stream = await engine.ask("Tell me a story.", { maxTokens: 4000 });
+    const stream = await engine.ask("Tell me a story.", { maxTokens: 4000, ignoreEos: true });
     await engine.untilEvents(stream, 5);
     const before = engine.eventsOf(stream).length;
     const other = await engine.ask("Hello.", { maxTokens: 5, ...ask });
@@ -40,7 +40,7 @@ const AMBIGUOUS = `root ::= ${
 
 Deno.test("engine refuses a grammar that it cannot follow, and goes on with the stream beside it", async () => {
   await using engine = await EngineChild.start();
-  const stream = await engine.ask("Tell me a story.", { maxTokens: 4000 });
+  const stream = await engine.ask("Tell me a story.", { maxTokens: 4000, ignoreEos: true });
   await engine.untilEvents(stream, 5);
   const before = engine.eventsOf(stream).length;
   const { error } = await engine.answer("Hello.", { maxTokens: 400, grammar: AMBIGUOUS });

@@ -212,7 +212,8 @@ async function callDispatch({ random, ledger, runtimeDir }: Scene): Promise<void
     ledger.fault(`${id}: dispatch refused: ${answer.error ?? other}`);
     ledger.end(id, "refused");
   } catch (error) {
-    ledger.end(id, "left");
+    // A daemon that drains closes without an answer.
+    ledger.end(id, error instanceof Deno.errors.ConnectionReset ? "closed" : "left");
     throw error;
   }
 }

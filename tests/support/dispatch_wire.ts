@@ -31,9 +31,14 @@ export async function rest({ conn }: WireClient): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }
 
-/** The one frame a connection answers with before it ends. */
+/**
+ * The one frame a connection answers with before it ends.
+ *
+ * @throws {Deno.errors.ConnectionReset} If it ends without one, as in a drain.
+ */
 export async function response(client: WireClient): Promise<DispatchResponse> {
   const bytes = await rest(client);
+  if (bytes.length === 0) throw new Deno.errors.ConnectionReset("The connection ended without an answer");
   const length = new DataView(bytes.buffer).getUint32(0);
   if (length !== bytes.length - 4) throw new Error(`The frame says ${length} bytes and has ${bytes.length - 4}`);
   return JSON.parse(new TextDecoder().decode(bytes.subarray(4)));

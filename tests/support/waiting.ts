@@ -4,10 +4,11 @@
  */
 
 // Taken before a test fakes them.
-const { setTimeout, clearTimeout, setInterval } = globalThis;
+const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 
 /** How long a test waits for what has to happen before it says that it did not, in milliseconds. */
 const PATIENCE_MS = 60_000;
+const TICK_MS = 1000;
 
 /**
  * Look until there is something.
@@ -35,12 +36,20 @@ export async function eventually<Found>(
  * Wait for a promise that a fault would leave pending forever.
  *
  * @param what What is waited for; for the error.
- * @throws {Error} If it does not settle within a minute.
+ * @throws {Error} If it does not settle within a minute; time for which this process was stopped does not count.
  */
 export async function inTime<Value>(what: string, promise: Promise<Value>): Promise<Value> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  using _watchdog = watchdog(() => reject(new Error(tooLong(what, PATIENCE_MS))), PATIENCE_MS);
-  return await Promise.race([promise, late]);
+  let waitedMs = 0;
+  const timer = setInterval(() => {
+    waitedMs += TICK_MS;
+    if (waitedMs >= PATIENCE_MS) reject(new Error(tooLong(what, PATIENCE_MS)));
+  }, TICK_MS);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Call a function after a time, unless the result is disposed of before. */

@@ -1,4 +1,5 @@
 /** A client that knows nothing of the protocol: bytes out, lines in, byte for byte. */
+import { inTime } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -88,11 +89,11 @@ export class WireClient implements Disposable {
     this.close();
   }
 
-  /** Whether there was anything to read; a reset is an end, too. */
+  /** Whether there was anything to read; a reset is an end, too. A server that is silent for a minute is an error. */
   async #read(): Promise<boolean> {
     let count: number | null;
     try {
-      count = await this.conn.read(this.#chunk);
+      count = await inTime("the next bytes of the server", this.conn.read(this.#chunk));
     } catch (error) {
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
       count = null;

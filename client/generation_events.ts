@@ -187,6 +187,8 @@ export interface GenerationResult<Tools extends readonly Tool[] = readonly Tool[
   readonly logprobs?: readonly TokenLogprob[];
   /** Why it ended. */
   readonly stopReason: StopReason;
+  /** The stop string that occurred, where the backend knows. */
+  readonly stopSequence?: string;
   /** The backend that answered; for diagnosis only. */
   readonly backend: string;
   /** A call was required and did not come before the tokens ran out. */

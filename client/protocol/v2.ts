@@ -312,6 +312,8 @@ export interface V2DoneFrame {
   timings: V2Timings;
   /** Why it ended. */
   stop_reason: V2StopReason;
+  /** The stop string that occurred, where the backend knows. */
+  stop_sequence?: string;
   /** Which backend answered; for diagnosis only. */
   backend: string;
   /** A call was required and did not come before the tokens ran out. */

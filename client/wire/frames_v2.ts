@@ -103,6 +103,7 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
       ...(frame.timings === undefined ? {} : { timings: readTimings(record(frame, "timings")) }),
       ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs }),
       stopReason: text(frame, "stop_reason"),
+      ...(frame.stop_sequence === undefined ? {} : { stopSequence: text(frame, "stop_sequence") }),
       backend: text(frame, "backend"),
       toolChoiceUnsatisfied: frame.tool_choice_unsatisfied === true,
       ...(frame.tokens === undefined ? {} : { tokens: numbers(frame, "tokens") }),

@@ -129,13 +129,19 @@ export class DaemonLink implements AsyncDisposable {
   async model(asked: string | undefined, service: ModelService): Promise<ServedModel> {
     const all = await this.capabilities();
     const able = all.filter(SURFACES[ASKED_ON[service]].serves);
-    const wanted = asked === undefined ? undefined : this.#aliases.get(asked) ?? asked;
+    const wanted = asked === undefined ? undefined : this.#nameOf(asked, all);
     const [first, ...others] = wanted === undefined ? able.slice(0, 1) : able.filter((one) => isCalled(one, wanted));
     if (first !== undefined) return { name: wanted ?? first.model ?? first.backend, backends: [first, ...others] };
     throw notServed(asked, service, {
       names: namesOf(able, this.#aliases),
       isOther: wanted !== undefined && all.some((one) => isCalled(one, wanted)),
     });
+  }
+
+  /** The daemon's name for what a client says. Ollama's clients append `:latest` to a name without a tag. */
+  #nameOf(asked: string, all: readonly Capabilities[]): string {
+    const names = [asked, asked.replace(/:latest$/, "")].map((name) => this.#aliases.get(name) ?? name);
+    return names.find((name) => all.some((one) => isCalled(one, name))) ?? asked;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -67,6 +67,8 @@ export type BackendEvent =
   | {
     readonly type: "done";
     readonly reason: FinishReason;
+    /** The stop string that occurred; absent if the backend does not know. */
+    readonly stop?: string;
     readonly usage: Usage;
     /** Absent if the backend does not know. */
     readonly timings?: Timings;

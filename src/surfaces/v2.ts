@@ -313,7 +313,7 @@ function rounded(ms: number): number {
 }
 
 function terminal(
-  { reason, usage, timings, toolChoiceUnsatisfied, tokens }: Extract<BackendEvent, { type: "done" }>,
+  { reason, stop, usage, timings, toolChoiceUnsatisfied, tokens }: Extract<BackendEvent, { type: "done" }>,
   { id, backend, clock }: Answered,
 ): Terminal<string> {
   const done: V2DoneFrame = {
@@ -321,6 +321,7 @@ function terminal(
     type: "done",
     usage: toUsage(usage),
     stop_reason: STOP_REASONS[reason],
+    ...(stop === undefined ? {} : { stop_sequence: stop }),
     backend: backend.name,
     timings: clock.timings(timings),
     ...(toolChoiceUnsatisfied ? { tool_choice_unsatisfied: true } : {}),

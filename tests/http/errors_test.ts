@@ -117,7 +117,7 @@ for (const [path, body, param] of REFUSED) {
 
 const REFUSED_BY_TEXT: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ["/v1/messages", { max_tokens: 5, messages: MESSAGES, tools: [{ type: "web_search_20250305", name: "w" }] }, /tools/],
-  ["/v1/messages", { max_tokens: 5, messages: MESSAGES, mcp_servers: [] }, /mcp_servers/],
+  ["/v1/messages", { max_tokens: 5, messages: MESSAGES, mcp_servers: [{ type: "url" }] }, /mcp_servers/],
   ["/v1/messages", { max_tokens: 5, messages: MESSAGES, container: "c" }, /container/],
   ["/api/chat", { messages: MESSAGES, options: { repeat_last_n: 8, repeat_penalty: 1.1 } }, /repeat_last_n/],
   ["/api/chat", { messages: MESSAGES, options: { typical_p: 0.5 } }, /typical_p/],

@@ -4,6 +4,22 @@ import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
 
 const HELLO = { role: "user", content: "Hello." };
 const CALL = { id: "call_1", type: "function", function: { name: "look", arguments: "{}" } };
+/** As a typed client serialises a schema: each keyword that there could be, and what is null by meaning. */
+const NULL_TOOLS = [{
+  type: "function",
+  function: {
+    name: "look",
+    parameters: {
+      type: "object",
+      $defs: null,
+      required: ["at"],
+      properties: {
+        at: { type: "string", items: null, enum: null, description: null },
+        to: { anyOf: [{ type: "null", const: null, default: null }, { enum: ["a", null], items: null }] },
+      },
+    },
+  },
+}];
 const TOOLS = ["look", "go"].map((name) => ({ type: "function", function: { name } }));
 
 const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] = [
@@ -28,6 +44,9 @@ const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] =
   ],
   ["/v1/completions", { prompt: "Hello.", echo: true, logprobs: 1 }, "echo"],
   ["/v1/completions", { prompt: [] }, "prompt"],
+  ["/v1/chat/completions", { messages: [HELLO], samplers: ["top_k", "infill"] }, "samplers[1]"],
+  ["/v1/chat/completions", { messages: [HELLO], repeat_last_n: 128, repeat_penalty: 1.1 }, "repeat_last_n"],
+  ["/v1/chat/completions", { messages: [HELLO], typ_p: 0.9 }, "typ_p"],
   ["/v1/completions", { prompt: "Hello.", max_tokens: 0 }, "max_tokens"],
   ["/v1/chat/completions", { messages: [HELLO], mirostat: 2 }, "mirostat"],
   ["/v1/chat/completions", { messages: [HELLO], continue_final_message: true }, "continue_final_message"],
@@ -106,11 +125,36 @@ const TAKEN: readonly (readonly [string, Record<string, unknown>])[] = [
   ["/v2/rerank", { query: "a", documents: ["b"], max_tokens_per_doc: 8192 }],
   ["/v1/embeddings", { input: [1, 2, 3] }],
   ["/v1/embeddings", { input: [[1, 2, 3], "text"] }],
-  ["/v1/completions", { prompt: "Hello.", n_predict: -1, id_slot: -1, mirostat: 0, top_k: -1 }],
+  ["/v1/completions", { prompt: "Hello.", n_predict: -1, id_slot: 3, n_cache_reuse: 256, mirostat: 0, top_k: -1 }],
   ["/v1/chat/completions", {
     messages: [HELLO],
     tools: [{ type: "function", function: { name: "look", parameters: { type: "object", required: null } } }],
   }],
+  ["/v1/chat/completions", {
+    messages: [HELLO],
+    // What llama-server's own page may send.
+    samplers: ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"],
+    typ_p: 1,
+    repeat_last_n: -1,
+    reasoning_control: true,
+    reasoning_budget_tokens: -1,
+    sse_ping_interval: 5,
+    t_max_prompt_ms: 500,
+    lora: [],
+  }],
+  ["/v1/chat/completions", { messages: [HELLO], stop: "" }],
+  ["/v1/completions", { prompt: "Hello.", stop: ["", "x"] }],
+  ["/v1/chat/completions", { model: "mock:latest", messages: [HELLO] }],
+  ["/v1/chat/completions", { messages: [HELLO], tools: NULL_TOOLS }],
+  ["/v1/messages", {
+    model: "mock",
+    max_tokens: 5,
+    mcp_servers: [],
+    messages: [HELLO],
+    tools: [{ name: "look", input_schema: NULL_TOOLS[0]?.function.parameters }],
+  }],
+  ["/api/chat", { model: "mock", stream: false, messages: [HELLO], tools: NULL_TOOLS }],
+  ["/api/chat", { model: "mock", stream: false, messages: [HELLO], format: NULL_TOOLS[0]?.function.parameters }],
   ["/v1/chat/completions", {
     messages: [HELLO],
     functions: null,

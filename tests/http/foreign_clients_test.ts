@@ -190,6 +190,7 @@ const ANSWERS: readonly (readonly [string, string, Record<string, unknown> | und
       status: z.literal("completed"),
       service_tier: z.enum(["auto", "default", "flex", "scale", "priority"]),
       store: z.literal(false),
+      usage: z.object({ input_tokens_details: z.object({ cached_tokens: count, cache_write_tokens: count }) }),
       output: z.array(z.object({
         id: z.string(),
         type: z.literal("message"),
@@ -229,6 +230,62 @@ const ANSWERS: readonly (readonly [string, string, Record<string, unknown> | und
     }),
   ],
 ];
+
+/** What Anthropic's types require, null where this server has nothing. */
+const anthropicUsage = z.object({
+  input_tokens: count,
+  output_tokens: count,
+  cache_creation: z.null(),
+  cache_creation_input_tokens: count.nullable(),
+  cache_read_input_tokens: count.nullable(),
+  inference_geo: z.null(),
+  output_tokens_details: z.null(),
+  server_tool_use: z.null(),
+  service_tier: z.literal("standard"),
+  speed: z.null(),
+});
+const anthropicMessage = z.object({
+  id: z.string(),
+  container: z.null(),
+  diagnostics: z.null(),
+  stop_details: z.null(),
+  stop_sequence: z.null(),
+  usage: anthropicUsage,
+});
+const toolUse = z.object({ type: z.literal("tool_use"), caller: z.object({ type: z.literal("direct") }) });
+
+Deno.test("foreign clients: Anthropic's typed clients find each field that they require", async () => {
+  const script = { tokens: ["Yes"], calls: [{ name: "look", input: {} }] };
+  await using bridge = await BridgeUnderTest.start({ script });
+  const body = {
+    model,
+    max_tokens: 9,
+    messages: [{ role: "user", content: "Hi" }],
+    tools: [{ name: "look", input_schema: schema }],
+  };
+  const valid = (type: z.ZodType, value: unknown): void => assertEquals(type.safeParse(value).error?.issues, undefined);
+  const text = z.object({ type: z.literal("text"), citations: z.null() });
+  const { json } = await bridge.post("/v1/messages", body);
+  valid(anthropicMessage.extend({ content: z.tuple([text, toolUse]) }), json);
+  const { text: events } = await bridge.post("/v1/messages", { ...body, stream: true });
+  const ofType = (type: string): Record<string, unknown>[] =>
+    events.split("\n").filter((line) => line.startsWith("data: ")).map((line) => JSON.parse(line.slice(6)))
+      .filter((event) => event.type === type);
+  valid(anthropicMessage, ofType("message_start")[0]?.message);
+  valid(z.tuple([text, toolUse]), ofType("content_block_start").map((event) => event.content_block));
+  const { usage, delta } = ofType("message_delta")[0] ?? {};
+  valid(z.object({ output_tokens_details: z.null(), server_tool_use: z.null(), output_tokens: count }), usage);
+  valid(z.object({ container: z.null(), stop_details: z.null() }), delta);
+  const { json: { data } } = await bridge.get("/v1/models", { "anthropic-version": "2023-06-01" });
+  const entry = z.object({
+    capabilities: z.null(),
+    lifecycle: z.literal("active"),
+    max_tokens: count.nullable(),
+    max_input_tokens: count.nullable(),
+    created_at: z.iso.datetime(),
+  });
+  valid(z.tuple([entry]), data);
+});
 
 for (const [who, path, body, type] of ANSWERS) {
   Deno.test(`foreign clients: ${who} can read what ${path} answers`, async () => {

@@ -57,7 +57,8 @@ Deno.test("guard: there are no CORS headers unless an origin is configured, and 
     return response;
   };
   const allowed = await preflight(app);
-  assertEquals([allowed.status, allowed.headers.get("access-control-allow-origin")], [204, app]);
+  assertEquals([allowed.status, allowed.headers.get("access-control-allow-origin")], [200, app]);
+  assertEquals(allowed.headers.get("access-control-allow-credentials"), "true");
   assertEquals((await preflight("https://other.example")).status, 403);
   const answer = await bridge.post(PATH, CHAT, { Origin: app });
   assertEquals([answer.status, answer.headers.get("access-control-allow-origin")], [200, app]);

@@ -32,7 +32,9 @@ Deno.test("llama-server: a text becomes tokens and a text again, and a conversat
   const render = async (more: Record<string, unknown>): Promise<unknown> =>
     (await bridge.post("/apply-template", { messages: QUESTION, add_generation_prompt: true, ...more })).json.prompt;
   assertEquals(await render({ chat_template_kwargs: { enable_thinking: false } }), prompt);
-  assertNotEquals(await render({ chat_template_kwargs: { enable_thinking: true } }), prompt);
+  const thinking = await render({ chat_template_kwargs: { enable_thinking: true } });
+  assertNotEquals(thinking, prompt);
+  assertEquals(await render({ chat_template_kwargs: { thinking: true } }), thinking);
   const { json: { default_generation_settings: settings, total_slots } } = await bridge.get("/props");
   assertEquals([(settings as { n_ctx: number }).n_ctx, total_slots], [1024, 4]);
 });
@@ -321,6 +323,41 @@ Deno.test("llama-server: /completion tells its settings and tokens, and only the
   assertEquals((defaults as { params: Record<string, unknown> }).params.n_predict, -1);
 });
 
+Deno.test("the stop string that ended an answer is told, in each API that has a field for it", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const stop = ["Berlin", "Paris", "Oslo"];
+  const client = new Anthropic({ baseURL: bridge.url, apiKey: "none", maxRetries: 0 });
+  const asked = { model: "inferd-tiny", messages: QUESTION, stop_sequences: stop, max_tokens: 60, temperature: 0 };
+  const { stop_reason, stop_sequence } = await client.messages.create(asked);
+  assertEquals([stop_reason, stop_sequence], ["stop_sequence", "Paris"]);
+  const events = await Array.fromAsync(await client.messages.create({ ...asked, stream: true }));
+  const ends = events.flatMap((event) => event.type === "message_delta" ? [event.delta.stop_sequence] : []);
+  assertEquals(ends, ["Paris"]);
+  const { json: { prompt } } = await bridge.post("/apply-template", { messages: QUESTION });
+  const body = { prompt, stop, temperature: 0, n_predict: 60 };
+  const { json: { stop_type, stopping_word } } = await bridge.post("/completion", body);
+  assertEquals([stop_type, stopping_word], ["word", "Paris"]);
+});
+
+Deno.test("llama-server: samplers that are not named are off", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const ask = async (more: Record<string, unknown>): Promise<unknown> => {
+    const body = { prompt: "Sun. Sun. Sun. Sun. Sun.", n_predict: 16, temperature: 0, ignore_eos: true, ...more };
+    const { status, text, json } = await bridge.post("/completion", body);
+    assertEquals(status, 200, text);
+    return json.content;
+  };
+  const plain = await ask({});
+  const penalised = await ask({ repeat_penalty: 2 });
+  assertNotEquals(penalised, plain);
+  assertEquals(await ask({ repeat_penalty: 2, samplers: ["penalties", "temperature"] }), penalised);
+  assertEquals(await ask({ repeat_penalty: 2, samplers: ["top_k", "temperature"] }), plain);
+  assertEquals(await ask({ repeat_penalty: 2, repeat_last_n: 0 }), plain);
+  // Without the temperature every token has its own chance, unless only the likeliest is kept.
+  assertEquals(await ask({ samplers: ["top_k"], top_k: 1, seed: 1 }), plain);
+  assertNotEquals(await ask({ samplers: ["min_p"], seed: 1 }), plain);
+});
+
 Deno.test("llama-server: what /completion cannot honour is refused by name, and paths that are turned off with 501", async () => {
   await using bridge = await BridgeUnderTest.start();
   const refused = async (more: Record<string, unknown>): Promise<unknown> => {
@@ -329,9 +366,8 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
   };
   for (
     const [more, param] of [
-      [{ id_slot: 1 }, "id_slot"],
       [{ mirostat: 2 }, "mirostat"],
-      [{ n_predict: 0 }, "n_predict"],
+      [{ n_predict: -2 }, "n_predict"],
       [{ logit_bias: Array.from({ length: 257 }, (_, number) => [`text ${number}`, -1]) }, "logit_bias"],
       [{ prompt: "" }, "prompt"],
       [{ prompt: [1, [2]] }, "prompt"],

@@ -33,6 +33,20 @@ Deno.test("names: a model that does something else is not said to be missing", a
   assertMatch(text, /\\"inferd-tiny\\" cannot embed; no backend can embed/);
 });
 
+Deno.test("names: :latest is as good as no tag, unless a model has it in its name", async () => {
+  const backends = ["talker", "second:latest"].map((name) =>
+    ({ kind: "mock", name, script: { tokens: ["Hi."] } }) as const
+  );
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends }, http: { aliases: { mine: "talker" } } });
+  const messages = [{ role: "user", content: "Hello." }];
+  for (const path of ["/v1/chat/completions", "/api/chat"]) {
+    for (const model of ["talker", "talker:latest", "mine:latest", "second:latest"]) {
+      assertEquals((await bridge.post(path, { model, messages })).status, 200, `${path} ${model}`);
+    }
+    assertEquals((await bridge.post(path, { model: "second", messages })).status, 404, path);
+  }
+});
+
 Deno.test("names: /api/show knows a backend's name, as /api/chat does", async () => {
   await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
   for (const model of ["llamacpp", "inferd-tiny"]) {

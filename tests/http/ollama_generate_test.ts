@@ -75,6 +75,21 @@ Deno.test("ollama: context continues a conversation where it was", async () => {
   );
 });
 
+Deno.test("ollama: num_predict limits an answer only where it is positive", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const client = new Ollama({ host: bridge.url });
+  const ask = async (num_predict?: number): Promise<[string, string]> => {
+    const options = { temperature: 0, ...(num_predict === undefined ? {} : { num_predict }) };
+    const prompt = "What is the capital of France?";
+    const { response, done_reason } = await client.generate({ model: MODEL, prompt, options });
+    return [response ?? "", done_reason ?? ""];
+  };
+  const whole = await ask();
+  assertEquals(whole[1], "stop");
+  for (const most of [0, -1, -2]) assertEquals(await ask(most), whole);
+  assertEquals((await ask(1))[1], "length");
+});
+
 Deno.test("ollama: context has what was sent of an answer that a stop string ends", async () => {
   await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
   const { json: { prompt } } = await bridge.post("/apply-template", { messages: [{ role: "user", content: "Hello" }] });

@@ -39,7 +39,7 @@ Deno.test("openai: a stream has the role, the pieces, the reason and, where aske
   });
   const chunks = await Array.fromAsync(stream);
   assertEquals(chunks.map(({ choices }) => choices[0]?.delta), [
-    { role: "assistant", content: "" },
+    { role: "assistant", content: null },
     { content: "Hello" },
     { content: " there" },
     {},

@@ -14,6 +14,9 @@ interface Chunk {
   readonly timings?: Record<string, number>;
   readonly content?: string;
   readonly stop?: boolean;
+  readonly index?: number;
+  readonly tokens_predicted?: number;
+  readonly tokens_evaluated?: number;
   readonly choices?: {
     text?: string;
     delta?: { content?: string | null; role?: string };
@@ -82,6 +85,38 @@ Deno.test("timings_per_token tells with each piece how many tokens there are and
     const plain = await stream(bridge, path, body);
     assertEquals(plain.filter(({ timings }) => timings !== undefined).length, 1, path);
   }
+});
+
+Deno.test("/completion tells with each piece how many tokens there are", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const chunks = await stream(bridge, "/completion", { prompt: ["Once.", LONG], n_predict: 6 });
+  for (const index of [0, 1]) {
+    const pieces = chunks.filter((chunk) => chunk.index === index);
+    const last = pieces.at(-1);
+    assert(last?.stop && pieces.length > 2);
+    assertEquals(last.tokens_predicted, 6);
+    assertEquals(new Set(pieces.map(({ tokens_evaluated }) => tokens_evaluated)).size, 1);
+    let said = 0;
+    for (const { tokens_predicted = 0 } of pieces.slice(0, -1)) {
+      assert(tokens_predicted > said && tokens_predicted <= 6);
+      said = tokens_predicted;
+    }
+  }
+});
+
+Deno.test("/completion with n_predict 0 processes the prompt and generates nothing", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const body = { prompt: LONG, temperature: 0, n_probs: 1, return_tokens: true };
+  const { json } = await bridge.post("/completion", { ...body, n_predict: 0 });
+  const { content, tokens, tokens_predicted, stop_type, timings, generation_settings } = json;
+  assertEquals([content, tokens, tokens_predicted, stop_type], ["", [], 0, "limit"]);
+  assertEquals((generation_settings as { n_predict: number }).n_predict, 0);
+  assertEquals((timings as { cache_n: number }).cache_n, 0);
+  const [last, ...others] = await stream(bridge, "/completion", { ...body, n_predict: 0 });
+  assertEquals([last?.content, last?.stop, last?.tokens_predicted, others], ["", true, 0, []]);
+  // The next request finds it in the cache.
+  const next = await bridge.post("/completion", { ...body, n_predict: 2 });
+  assert((next.json.timings as { cache_n: number }).cache_n > 50, next.text);
 });
 
 Deno.test("responses: llama-server's fields say how far the prompt and the answer are", async () => {

@@ -108,7 +108,7 @@ export function parse(pieces: readonly Uint8Array[], reading: Reading): ParserEv
     parser.push(characters.push(piece), events);
   }
   parser.finish(reading.cut ?? false, events);
-  if (parser.ended !== undefined) events.all.push(parser.ended);
+  if (parser.ended !== undefined) events.all.push(parser.ended.kind);
   return events.all;
 }
 

@@ -156,6 +156,7 @@ export class Generations {
     queue.push({
       type: "done",
       reason: event.done,
+      ...(event.stop === undefined ? {} : { stop: event.stop }),
       ...countsOf(event),
       ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
       ...(event.tokens === undefined ? {} : { tokens: event.tokens }),

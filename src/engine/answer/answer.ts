@@ -9,7 +9,7 @@ import type { EngineEvent } from "../ipc/messages.ts";
 import type { Work } from "../../work/work.ts";
 import type { CallBeginning, Meaning } from "./parser_options.ts";
 import type { Parser } from "./parser.ts";
-import { withoutControls } from "../chat/dialect/control_text.ts";
+import { withControlNames, withoutControls } from "../chat/dialect/control_text.ts";
 import { Characters } from "./text.ts";
 import { TextLogprobs, type TokenOdds } from "./text_logprobs.ts";
 
@@ -174,7 +174,7 @@ export class ModelAnswer implements Answer {
     return this.#complete;
   }
 
-  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined {
+  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; stop?: string; unsatisfied?: true } | undefined {
     const meaning = this.#meaning;
     meaning.events = events;
     const before = events.length;
@@ -185,7 +185,8 @@ export class ModelAnswer implements Answer {
       events.push({ id: this.#options.id, error: "tool_call_malformed", message });
       return undefined;
     }
-    if (this.#parser.ended === "stop") return { done: "stop" };
+    const { ended } = this.#parser;
+    if (ended?.kind === "stop") return { done: "stop", stop: withControlNames(ended.text) };
     if (!cut) return { done: meaning.calls > 0 ? "tool_use" : "end" };
     return { done: "length", ...(this.#options.required === true && meaning.calls === 0 ? { unsatisfied: true } : {}) };
   }

@@ -10,7 +10,7 @@ import { CallParser } from "./call_parser.ts";
 import type { Dialect } from "../chat/dialect/dialect.ts";
 import { textOf } from "../chat/dialect/marker.ts";
 import { HeaderReader } from "./message_header.ts";
-import { BY_CALL, BY_MARKER, BY_NAME, type CallBeginning, type Meaning } from "./parser_options.ts";
+import { BY_CALL, BY_MARKER, BY_NAME, type CallBeginning, type Ending, type Meaning } from "./parser_options.ts";
 import type { ParserOptions, TextBeginsCall } from "./parser_options.ts";
 import { afterCompact, compact, endOf, type Found } from "./text.ts";
 import { beginsWithControl, withoutControls } from "../chat/dialect/control_text.ts";
@@ -33,7 +33,7 @@ export class Parser {
   #addressed = false;
   /** Whether leading whitespace belongs to the template. */
   #dropSpace = false;
-  #ended: "stop" | "end" | undefined;
+  #ended: Ending | undefined;
   /** Closes a thought. */
   readonly thoughtClose: string | undefined;
 
@@ -60,7 +60,7 @@ export class Parser {
   }
 
   /** Set once the answer ended by itself, at a stop string or an end marker. Later text is ignored. */
-  get ended(): "stop" | "end" | undefined {
+  get ended(): Ending | undefined {
     return this.#ended;
   }
 
@@ -187,7 +187,7 @@ export class Parser {
       case "end":
         this.#out.text(before, meaning);
         this.#out.space(meaning);
-        return this.#end(found.kind, meaning);
+        return this.#end({ kind: found.kind, text: this.#rest.slice(found.at, found.end) }, meaning);
       case "thought":
         this.#out.text(before, meaning);
         if (!this.#out.fresh) this.#out.space(meaning);
@@ -286,7 +286,7 @@ export class Parser {
     this.#out.thought(before, meaning);
     this.#out.dropSpace();
     this.#out.endThought(found.kind === "close");
-    if (found.kind === "end") return this.#end("end", meaning);
+    if (found.kind === "end") return this.#end({ kind: "end", text: "" }, meaning);
     this.#rest = this.#rest.slice(found.kind === "message" ? found.at : found.end);
     this.#enter(this.#dialect.channels === undefined ? "text" : "header", this.#rest);
     return true;
@@ -376,9 +376,9 @@ export class Parser {
     this.#dropSpace = true;
   }
 
-  #end(kind: "stop" | "end", meaning: Meaning): boolean {
+  #end(ending: Ending, meaning: Meaning): boolean {
     this.#out.release(meaning);
-    this.#ended = kind;
+    this.#ended = ending;
     this.#state = "over";
     this.#rest = "";
     return false;

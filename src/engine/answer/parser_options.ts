@@ -13,6 +13,13 @@ export interface Meaning {
   malformed(): void;
 }
 
+/** What ended an answer, as the parser sees it. */
+export interface Ending {
+  readonly kind: "stop" | "end";
+  /** The stop string. */
+  readonly text: string;
+}
+
 /** How a call was recognised. */
 export interface CallBeginning {
   /**

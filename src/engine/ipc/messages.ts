@@ -141,6 +141,8 @@ export type EngineEvent =
   | Counts & {
     readonly id: number;
     readonly done: FinishReason;
+    /** The stop string that occurred. */
+    readonly stop?: string;
     /** A required call is missing. */
     readonly unsatisfied?: true;
     /** If requested: tokens of prompt and answer. */

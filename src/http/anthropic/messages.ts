@@ -14,7 +14,15 @@ interface Head {
   readonly type: "message";
   readonly role: "assistant";
   readonly model: string;
+  // Typed clients require fields that are never anything else here.
+  readonly container: null;
+  readonly diagnostics: null;
+  readonly stop_details: null;
 }
+
+/** The same of a part of a usage that this server does not count. */
+const NOT_COUNTED = { output_tokens_details: null, server_tool_use: null };
+const USAGE = { ...NOT_COUNTED, cache_creation: null, inference_geo: null, service_tier: "standard", speed: null };
 
 export async function messages(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -25,6 +33,9 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
     type: "message",
     role: "assistant",
     model: asked.model,
+    container: null,
+    diagnostics: null,
+    stop_details: null,
   };
   const { signal } = context.req.raw;
   const events = bridge.generate({ api: "anthropic", model, request, signal });
@@ -43,7 +54,7 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
       ...head,
       content: contentOf(event, asked),
       ...ending(event, asked),
-      usage: usageOf(event),
+      usage: { ...usageOf(event), ...USAGE },
     });
   }
   throw new Error("The answer ended without its final event");
@@ -58,8 +69,14 @@ function contentOf({ thinking, text, toolCalls }: GenerationResult, asked: Body)
       signature: signatureOf(thinking, asked),
     }],
     ...text === "" ? [] : [{ type: "text", text, citations: null }],
-    ...calls.map(({ toolCallId, name, input }) => ({ type: "tool_use", id: toolCallId, name, input })),
+    ...calls.map(callOf),
   ];
+}
+
+function callOf(
+  { toolCallId: id, name, input }: Pick<GenerationResult["toolCalls"][number], "toolCallId" | "name" | "input">,
+): Record<string, unknown> {
+  return { type: "tool_use", id, name, input, caller: { type: "direct" } };
 }
 
 /** It has no use but to bring back a thought that is not shown. */
@@ -67,10 +84,13 @@ function signatureOf(thinking: string, asked: Body): string {
   return omitsThoughts(asked) ? packReasoning(thinking) : "";
 }
 
-/** The daemon does not report which of several stop sequences matched. */
-function ending({ stopReason }: GenerationResult, { stop_sequences: stops }: Body): Record<string, unknown> {
-  const stopped = stopReason === "stop_sequence" && stops?.length === 1 ? stops[0] : undefined;
-  return { stop_reason: stopReason, stop_sequence: stopped ?? null };
+/** A server elsewhere does not tell which of several stop sequences matched. */
+function ending(
+  { stopReason, stopSequence }: GenerationResult,
+  { stop_sequences: stops }: Body,
+): Record<string, unknown> {
+  const only = stopReason === "stop_sequence" && stops?.length === 1 ? stops[0] : undefined;
+  return { stop_reason: stopReason, stop_sequence: stopSequence ?? only ?? null };
 }
 
 function usageOf({ usage }: GenerationResult): Record<string, unknown> {
@@ -114,7 +134,13 @@ async function* pieces(
     if (begun) return "";
     begun = true;
     // Cached tokens are known only at the end.
-    const usage = { input_tokens: await inputTokens, output_tokens: 0 };
+    const usage = {
+      input_tokens: await inputTokens,
+      cache_creation_input_tokens: null,
+      cache_read_input_tokens: null,
+      output_tokens: 0,
+      ...USAGE,
+    };
     return event("message_start", {
       message: { ...head, content: [], stop_reason: null, stop_sequence: null, usage },
     });
@@ -128,7 +154,7 @@ async function* pieces(
           text += close();
           open = one.type;
           const block = one.type === "text"
-            ? { type: "text", text: "" }
+            ? { type: "text", text: "", citations: null }
             : { type: "thinking", thinking: "", signature: "" };
           text += event("content_block_start", { index: ++index, content_block: block });
         }
@@ -144,18 +170,20 @@ async function* pieces(
       case "tool_use": {
         if (isSingle(asked) && calls++ > 0) break;
         text += close();
-        const { toolCallId: id, name, input } = one;
-        const delta = { type: "input_json_delta", partial_json: JSON.stringify(input) };
+        const delta = { type: "input_json_delta", partial_json: JSON.stringify(one.input) };
         text += event("content_block_start", {
           index: ++index,
-          content_block: { type: "tool_use", id, name, input: {} },
+          content_block: callOf({ ...one, input: {} }),
         });
         text += event("content_block_delta", { index, delta }) + event("content_block_stop", { index });
         break;
       }
       case "done":
         text += close();
-        text += event("message_delta", { delta: ending(one, asked), usage: usageOf(one) });
+        text += event("message_delta", {
+          delta: { ...ending(one, asked), container: null, stop_details: null },
+          usage: { ...usageOf(one), ...NOT_COUNTED },
+        });
         text += event("message_stop", {});
         break;
     }

@@ -54,6 +54,7 @@ export const body = z.strictObject({
   cache_control: z.object({ type: z.literal("ephemeral") }).nullish(),
   service_tier: z.enum(["auto", "standard_only"]).nullish(),
   speed: z.literal("standard", 'must be "standard": there is no other').nullish(),
+  mcp_servers: z.array(z.unknown()).max(0, "must be empty: this server calls no others").nullish(),
   // Asks why a prompt was not cached, if it is known.
   diagnostics: jsonObject.nullish(),
 });

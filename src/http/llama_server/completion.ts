@@ -8,7 +8,7 @@ import type { Bridge, GenerationJob } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
-import { jsonObject, readLimit, readSampling, sampling, tokenLimit, topLogprobs, toSchema } from "../openai/fields.ts";
+import { jsonObject, readLimit, readSampling, sampling, topLogprobs, toSchema } from "../openai/fields.ts";
 import { llamaServerErrorEvent } from "./error.ts";
 import { promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
 import { extensions, readExtensions, settingsOf } from "./settings.ts";
@@ -23,8 +23,9 @@ const fields = {
   ...extensions,
   model: z.string().min(1).nullish(),
   prompt: z.preprocess(withoutObjects, promptField),
-  n_predict: tokenLimit,
-  max_tokens: tokenLimit,
+  // 0: the prompt is processed, to be in the cache, and nothing is generated.
+  n_predict: z.int().min(-1).nullish(),
+  max_tokens: z.int().min(-1).nullish(),
   // -1 means random.
   seed: z.int().min(-1).max(2 ** 32 - 1).nullish(),
   // Pairs, as documented by llama-server, or OpenAI's object; texts stand for their tokens.
@@ -78,18 +79,21 @@ async function answer(
   const { signal } = context.req.raw;
   const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
   const request = { ...toRequest(asked), logitBias: bias };
+  // Each piece of a stream tells how many tokens there are; a server elsewhere does not know.
+  const isOwn = model.backends.every(({ modelFile }) => modelFile !== undefined);
+  const withCounts = asked.stream && isOwn ? { progress: true } : {};
   const texts = await textsOf(prompts, bridge.link, { model: model.name, signal });
-  const events = answersTo(
-    bridge,
-    prompts.map((prompt): GenerationJob => ({
-      api: "llama_server",
-      model,
-      request: { ...request, messages: [], prompt, suffix },
-      signal,
-    })),
-  );
+  const jobs = prompts.map((prompt): GenerationJob => ({
+    api: "llama_server",
+    model,
+    request: { ...request, messages: [], prompt, suffix, ...withCounts },
+    signal,
+  }));
+  const all = answersTo(bridge, jobs);
+  const events = isPromptOnly(asked) ? withoutText(all) : all;
+  const most = isPromptOnly(asked) ? 0 : request.maxTokens;
   const settings = {
-    ...settingsOf({ ...asked, n_predict: request.maxTokens, max_tokens: request.maxTokens }),
+    ...settingsOf({ ...asked, n_predict: most, max_tokens: most }),
     logit_bias: Object.entries(bias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
   };
   const whole = (index: number, result: GenerationResult): Record<string, unknown> => ({
@@ -128,13 +132,30 @@ function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
   const { logit_bias: _, seed, ...rest } = asked;
   return {
     ...readSampling({ ...rest, seed: seed === -1 ? undefined : seed }),
-    ...readLimit(asked.n_predict, asked.max_tokens),
+    // The daemon generates one token at least.
+    ...(isPromptOnly(asked) ? { maxTokens: 1 } : readLimit(asked.n_predict, asked.max_tokens)),
     // Ids of tokens come with their probabilities.
     ...(asked.n_probs || asked.return_tokens ? { logprobs: asked.n_probs ?? 0 } : {}),
     ...(asked.json_schema ? { schema: toSchema(asked.json_schema) } : {}),
     ...readExtensions(asked, Boolean(asked.n_probs)),
     stream: asked.stream ?? false,
   };
+}
+
+function isPromptOnly({ n_predict, max_tokens }: Body): boolean {
+  return (n_predict ?? max_tokens) === 0;
+}
+
+/** Answers of which nothing is to be generated. */
+async function* withoutText(
+  events: AsyncGenerator<readonly [number, GenerationEvent]>,
+): AsyncGenerator<readonly [number, GenerationEvent]> {
+  for await (const [index, event] of events) {
+    if (event.type === "done") {
+      const usage = { ...event.usage, completionTokens: 0 };
+      yield [index, { ...event, usage, text: "", logprobs: [], stopReason: "max_tokens" }];
+    } else if (event.type === "progress" && event.usage.completionTokens === 0) yield [index, event];
+  }
 }
 
 /** `false` in a pair forbids the token. */
@@ -177,12 +198,12 @@ function isFull(
   return contextTokens > 0 && promptTokens + completionTokens >= contextTokens;
 }
 
-function stopOf({ stopReason }: GenerationResult, { stop }: Body): Record<string, unknown> {
+function stopOf({ stopReason, stopSequence }: GenerationResult, { stop }: Body): Record<string, unknown> {
   if (stopReason === "max_tokens") return { stop_type: "limit", stopping_word: "" };
   if (stopReason !== "stop_sequence") return { stop_type: "eos", stopping_word: "" };
-  // The daemon does not report which of several matched.
+  // A server elsewhere does not tell which of several matched.
   const [only = "", ...others] = [stop ?? []].flat();
-  return { stop_type: "word", stopping_word: others.length === 0 ? only : "" };
+  return { stop_type: "word", stopping_word: stopSequence ?? (others.length === 0 ? only : "") };
 }
 
 function tokensOf(
@@ -203,14 +224,18 @@ async function* chunks(
 ): AsyncGenerator<string> {
   const progress = new Progress(asked);
   const empty = { content: "", tokens: [], stop: false, id_slot: -1 };
+  const counts = new Map<number, object>();
   for await (const [index, event] of events) {
     if (event.type === "progress") {
+      const { completionTokens, promptTokens } = event.usage;
+      counts.set(index, { tokens_predicted: completionTokens, tokens_evaluated: promptTokens });
       const fields = progress.take(index, event);
-      if (fields !== undefined) yield serverSentEvent({ index, ...empty, ...fields });
+      if (fields !== undefined) yield serverSentEvent({ index, ...empty, ...counts.get(index), ...fields });
     } else if (event.type === "text") {
       yield serverSentEvent({
         index,
         ...empty,
+        ...counts.get(index),
         content: event.text,
         ...tokensOf(event, asked),
         ...progress.of(index),

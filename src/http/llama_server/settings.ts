@@ -1,7 +1,8 @@
 /** llama-server's generation fields beyond OpenAI's, taken by all of its generation endpoints, and their defaults. */
 import { z } from "zod";
-import type { GenerateV2Fields } from "@inferd/client";
+import type { GenerateV2Fields, SamplingOptions } from "@inferd/client";
 import { DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P, PENALTY_TOKENS } from "@inferd/client/protocol";
+import { NO_PENALTIES, type penalties, readPenalties } from "../openai/fields.ts";
 
 /** The only value of each option that the daemon does not have: the one that turns it off. */
 const OFF = {
@@ -9,19 +10,33 @@ const OFF = {
   backend_sampling: false,
   dry_multiplier: 0,
   dynatemp_range: 0,
-  id_slot: -1,
   min_keep: 0,
   mirostat: 0,
   n_indent: 0,
-  repeat_last_n: PENALTY_TOKENS,
+  reasoning_budget_tokens: -1,
   t_max_predict_ms: 0,
   top_n_sigma: -1,
+  typ_p: 1,
   typical_p: 1,
   verbose: false,
   xtc_probability: 0,
 } as const;
 
 type Off = { [Name in keyof typeof OFF]: z.ZodOptional<z.ZodNullable<z.ZodLiteral<(typeof OFF)[Name]>>> };
+
+/** The samplers that the daemon has, in its order, each with what turns it off. */
+const SAMPLERS = {
+  penalties: NO_PENALTIES,
+  top_k: { topK: 0 },
+  top_p: { topP: 1 },
+  min_p: { minP: 0 },
+  temperature: { temperature: 1 },
+} as const satisfies Record<string, SamplingOptions>;
+
+/** Those that it has not; a request that names one may not turn it on. */
+const OTHERS = ["dry", "top_n_sigma", "typ_p", "typical_p", "xtc", "adaptive_p"] as const;
+
+const SAMPLER_NAMES = [...Object.keys(SAMPLERS), ...OTHERS];
 
 /** The fields that shape what goes with the answer, beside its text. */
 export type Followed = Partial<Pick<z.output<z.ZodObject<typeof extensions>>, "return_progress" | "timings_per_token">>;
@@ -32,11 +47,17 @@ export type Followed = Partial<Pick<z.output<z.ZodObject<typeof extensions>>, "r
  * @param logprobs Whether log probabilities are requested; without them, `post_sampling_probs` has no effect.
  */
 export function readExtensions(
-  asked: Partial<z.output<z.ZodObject<typeof extensions>>>,
+  asked: Partial<z.output<z.ZodObject<typeof extensions & typeof penalties>>>,
   logprobs: boolean,
-): Pick<GenerateV2Fields, "ignoreEos" | "grammar" | "logprobsAfterSampling" | "progress"> {
-  const { ignore_eos, grammar, post_sampling_probs, return_progress, timings_per_token } = asked;
+): Pick<GenerateV2Fields, "ignoreEos" | "grammar" | "logprobsAfterSampling" | "progress"> & SamplingOptions {
+  const { ignore_eos, grammar, post_sampling_probs, return_progress, timings_per_token, repeat_last_n } = asked;
+  const used = asked.samplers ?? undefined;
+  const unused = Object.entries(SAMPLERS).filter(([name]) => used !== undefined && !used.includes(name));
+  const hasPenalties = used === undefined || used.includes("penalties");
+  if (hasPenalties) readPenalties(asked, repeat_last_n, "repeat_last_n");
   return {
+    ...(repeat_last_n === 0 ? NO_PENALTIES : {}),
+    ...unused.reduce<SamplingOptions>((all, [, off]) => ({ ...all, ...off }), {}),
     ...(ignore_eos ? { ignoreEos: true } : {}),
     ...(grammar ? { grammar } : {}),
     ...(post_sampling_probs && logprobs ? { logprobsAfterSampling: true } : {}),
@@ -52,6 +73,13 @@ export const extensions = {
       z.literal(off, `must be ${off}: it is not supported, or the daemon decides it`).nullish(),
     ]),
   ) as Off,
+  // A wish about the cache, which is shared by all slots here.
+  id_slot: z.int().min(-1).nullish(),
+  n_cache_reuse: z.int().min(0).nullish(),
+  // Of the samplers that are named, the daemon's run in its own order.
+  samplers: z.array(z.enum(SAMPLER_NAMES, `must be some of ${SAMPLER_NAMES.join(", ")}`)).nullish(),
+  repeat_last_n: z.int().min(-1).nullish(),
+  lora: z.array(z.unknown()).max(0, "must be empty: adapters are configured").nullish(),
   ignore_eos: z.boolean().nullish(),
   // An empty one is none.
   grammar: z.string().nullish(),
@@ -71,6 +99,11 @@ export const extensions = {
   mirostat_tau: z.number().nullish(),
   n_discard: z.int().nullish(),
   n_keep: z.int().nullish(),
+  // What llama-server knows and does not do, and its pings of silent streams and ends of thoughts, which may but need not
+  // come.
+  reasoning_control: z.boolean().nullish(),
+  sse_ping_interval: z.int().nullish(),
+  t_max_prompt_ms: z.number().nullish(),
   xtc_threshold: z.number().nullish(),
 };
 
@@ -94,6 +127,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   post_sampling_probs: false,
   return_progress: false,
   timings_per_token: false,
+  repeat_last_n: PENALTY_TOKENS,
+  samplers: Object.keys(SAMPLERS),
   ...OFF,
 };
 

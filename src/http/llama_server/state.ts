@@ -24,6 +24,7 @@ export async function props(context: Context, bridge: Bridge): Promise<Response>
     model_path: name,
     modalities: { vision: first.vision, audio: first.audio },
     build_info: `inferd ${config.version}`,
+    is_sleeping: first.state === "asleep",
   });
 }
 

@@ -14,7 +14,6 @@ import {
   generationFields,
   keepAlive,
   loading,
-  namedModel,
   options,
   readFormat,
   readLogprobs,
@@ -52,7 +51,7 @@ const body = z.looseObject({
 
 export async function chat(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
-  const model = await namedModel(bridge.link, asked.model, "generate");
+  const model = await bridge.link.model(asked.model, "generate");
   warnOfIgnored(context, body, asked, model);
   const messages = asked.messages ?? [];
   const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { MAX_EMBED_INPUTS } from "@inferd/client/protocol";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
-import { Durations, keepAlive, namedModel } from "./options.ts";
+import { Durations, keepAlive } from "./options.ts";
 
 /** Options concern generation and do not affect embeddings. */
 const anyOptions = z.record(z.string(), z.unknown()).nullish();
@@ -31,7 +31,7 @@ const olderBody = z.looseObject({
  */
 export async function embed(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
-  const model = await namedModel(bridge.link, asked.model, "embed");
+  const model = await bridge.link.model(asked.model, "embed");
   if (asked.input.length === 0) return context.json({ model: asked.model, embeddings: [] });
   const times = new Durations();
   const { embeddings, usage } = await bridge.embed([asked.input].flat(), {
@@ -47,7 +47,7 @@ export async function embed(context: Context, bridge: Bridge): Promise<Response>
 /** `/api/embeddings`. */
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, olderBody);
-  const model = await namedModel(bridge.link, asked.model, "embed");
+  const model = await bridge.link.model(asked.model, "embed");
   if (asked.prompt === "") return context.json({ embedding: [] });
   const { signal } = context.req.raw;
   const result = await bridge.embed([asked.prompt], { api: "ollama", model, signal });

@@ -14,7 +14,6 @@ import {
   generationFields,
   keepAlive,
   loading,
-  namedModel,
   options,
   readFormat,
   readLogprobs,
@@ -44,7 +43,7 @@ const body = z.looseObject({
 export async function generate(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   if (asked.template) throw unsupported("template", "the model's own chat template is used");
-  const model = await namedModel(bridge.link, asked.model, "generate");
+  const model = await bridge.link.model(asked.model, "generate");
   warnOfIgnored(context, body, asked, model);
   const kind = kindOf(asked, model);
   const thinking = readThink(asked.think, model);

@@ -2,10 +2,20 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationResult, GenerationTimings, SamplingOptions, Usage } from "@inferd/client";
-import { MAX_STOP_STRINGS, PENALTY_TOKENS } from "@inferd/client/protocol";
-import { ApiError, invalid, unsupported } from "../api_error.ts";
-import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
-import { penalties, readSeed, readTopP, seed, topLogprobs, topP } from "../openai/fields.ts";
+import { MAX_STOP_STRINGS } from "@inferd/client/protocol";
+import { ApiError, invalid } from "../api_error.ts";
+import type { ServedModel } from "../daemon_link.ts";
+import {
+  penalties,
+  readPenalties,
+  readSeed,
+  readStop,
+  readTopP,
+  seed,
+  topLogprobs,
+  topP,
+  toSchema,
+} from "../openai/fields.ts";
 
 /** Ollama truncates numbers where it expects integers. */
 const int = z.number().transform(Math.trunc);
@@ -65,37 +75,18 @@ export const keepAlive = z.union([z.string(), z.number()]).nullish();
 export function readOptions(given: z.output<typeof options>): SamplingOptions {
   if (given === null || given === undefined) return {};
   const { num_predict: most, top_k: topK } = given;
-  const stop = (given.stop ?? []).filter((text) => text !== "");
   return {
     temperature: given.temperature ?? undefined,
     topP: readTopP(given.top_p),
     topK: topK === null || topK === undefined ? undefined : Math.max(0, topK),
     minP: given.min_p ?? undefined,
-    ...readPenalties(given),
+    ...readPenalties(given, given.repeat_last_n, "options.repeat_last_n"),
     // -1 means random.
     seed: given.seed === -1 ? undefined : readSeed(given.seed),
-    stop: stop.length === 0 ? undefined : stop,
-    // Negative numbers mean no limit but the context.
-    ...(most === null || most === undefined || most < 0 ? {} : { maxTokens: Math.max(1, most) }),
+    stop: readStop(given.stop ?? []),
+    // As in Ollama, only a positive number is a limit; the context always is.
+    ...(most === null || most === undefined || most <= 0 ? {} : { maxTokens: most }),
   };
-}
-
-/** The daemon's penalties consider 64 tokens; without penalties, `repeat_last_n` has no effect. */
-function readPenalties(
-  { repeat_last_n: window, repeat_penalty, presence_penalty, frequency_penalty }: z.output<typeof knownOptions>,
-): Pick<SamplingOptions, "repeatPenalty" | "presencePenalty" | "frequencyPenalty"> {
-  const penalties = {
-    repeatPenalty: repeat_penalty ?? undefined,
-    presencePenalty: presence_penalty ?? undefined,
-    frequencyPenalty: frequency_penalty ?? undefined,
-  };
-  // No tokens are considered, whatever the backend's configuration says.
-  if (window === 0) return { repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
-  const isNeutral = (repeat_penalty ?? 1) === 1 && !presence_penalty && !frequency_penalty;
-  if (window !== null && window !== undefined && window !== PENALTY_TOKENS && !isNeutral) {
-    throw unsupported("options.repeat_last_n", `penalties consider the last ${PENALTY_TOKENS} tokens, or none with 0`);
-  }
-  return penalties;
 }
 
 /** Maximum number of ignored fields that are named. */
@@ -125,7 +116,7 @@ export function warnOfIgnored(
 /** Parse `format`. */
 export function readFormat(given: z.output<typeof format>): Pick<GenerateV2Fields, "json" | "schema"> {
   if (given === null || given === undefined || given === "") return {};
-  return given === "json" ? { json: true } : { schema: given };
+  return given === "json" ? { json: true } : { schema: toSchema(given) };
 }
 
 /** @throws {ApiError} If top logprobs are requested without logprobs. */
@@ -160,11 +151,6 @@ export function loading(kept: z.output<typeof keepAlive>): undefined {
     code: "not_supported_error",
     param: "keep_alive",
   });
-}
-
-/** Resolve a requested model; Ollama appends `:latest` to a name without a tag. */
-export function namedModel(link: DaemonLink, name: string, service: ModelService): Promise<ServedModel> {
-  return link.model(name.replace(/:latest$/, ""), service);
 }
 
 const NS_PER_MS = 1e6;

@@ -49,7 +49,8 @@ export async function* chunks(
     let head = "";
     if (!begun.has(index)) {
       begun.add(index);
-      head = write(index, `{"role":"assistant","content":${event.type === "tool_use" ? "null" : '""'}}`);
+      // As llama-server's; OpenAI's is null only before calls, otherwise empty.
+      head = write(index, '{"role":"assistant","content":null}');
     }
     switch (event.type) {
       case "text":

@@ -86,7 +86,9 @@ export const body = z.strictObject({
   json_schema: jsonObject.nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.union([z.boolean(), z.enum(["content", "reasoning_content"])]).nullish(),
-  chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().nullish() }).nullish(),
+  // The two names that templates have for it.
+  chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().nullish(), thinking: z.boolean().nullish() })
+    .nullish(),
   reasoning_format: z.enum(["auto", "deepseek"], "must be auto: thoughts come as reasoning_content").nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
@@ -135,6 +137,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
   const media = new MediaCollector();
   const messages = toMessages(asked.messages, media);
+  const { chat_template_kwargs: kwargs } = asked;
   return {
     ...readSampling(asked),
     ...readLimit(asked.max_completion_tokens, asked.max_tokens, asked.n_predict),
@@ -145,7 +148,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
     ...readExtensions(asked, asked.logprobs === true),
     ...readOpening(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
-    thinking: asked.chat_template_kwargs?.enable_thinking ?? thinks(asked.reasoning_effort),
+    thinking: kwargs?.enable_thinking ?? kwargs?.thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
   };
 }

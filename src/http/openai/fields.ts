@@ -1,7 +1,7 @@
 /** Fields shared by several of OpenAI's requests, and which of their values are not supported. */
 import { z } from "zod";
 import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/client";
-import { MAX_LOGPROBS, MAX_STOP_STRINGS, SAMPLING_LIMITS } from "@inferd/client/protocol";
+import { MAX_LOGPROBS, MAX_STOP_STRINGS, PENALTY_TOKENS, SAMPLING_LIMITS } from "@inferd/client/protocol";
 import { countJsonValues, MAX_JSON_VALUES } from "../../inference/json_bounds.ts";
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
@@ -86,6 +86,36 @@ export const penalties = {
 
 export const stopStrings = z.array(z.string().min(1)).max(MAX_STOP_STRINGS);
 
+/** The penalties of a request. */
+export type Penalties = Pick<SamplingOptions, "repeatPenalty" | "presencePenalty" | "frequencyPenalty">;
+
+export const NO_PENALTIES = { repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 } as const;
+
+/**
+ * The daemon's penalties consider 64 tokens; without penalties, `repeat_last_n` has no effect.
+ *
+ * @param window `repeat_last_n`.
+ * @param param Its name in the request.
+ * @throws {ApiError} If it is another number beside penalties.
+ */
+export function readPenalties(
+  { repeat_penalty, presence_penalty, frequency_penalty }: Partial<z.output<z.ZodObject<typeof penalties>>>,
+  window: number | null | undefined,
+  param: string,
+): Penalties {
+  // No tokens are considered, whatever the backend's configuration says.
+  if (window === 0) return NO_PENALTIES;
+  const isNeutral = (repeat_penalty ?? 1) === 1 && !presence_penalty && !frequency_penalty;
+  if (window !== null && window !== undefined && window !== PENALTY_TOKENS && !isNeutral) {
+    throw unsupported(param, `penalties consider the last ${PENALTY_TOKENS} tokens, or none with 0`);
+  }
+  return {
+    repeatPenalty: repeat_penalty ?? undefined,
+    presencePenalty: presence_penalty ?? undefined,
+    frequencyPenalty: frequency_penalty ?? undefined,
+  };
+}
+
 /** Number of top alternatives per token. */
 export const topLogprobs = z.int().min(0).max(MAX_LOGPROBS).nullish();
 
@@ -104,7 +134,8 @@ export const sampling = {
   // Other servers' names of the same: vLLM's, TGI's and Together's, and Mistral's.
   repetition_penalty: penalties.repeat_penalty,
   random_seed: seed,
-  stop: z.union([z.string().min(1), stopStrings]).nullish(),
+  // An empty one stops nothing.
+  stop: z.union([z.string(), z.array(z.string()).max(MAX_STOP_STRINGS)]).nullish(),
 };
 
 export function readSampling(
@@ -120,8 +151,14 @@ export function readSampling(
     repeatPenalty: body.repeat_penalty ?? body.repetition_penalty ?? undefined,
     logitBias: body.logit_bias ?? undefined,
     seed: readSeed(body.seed ?? body.random_seed),
-    stop: body.stop === null || body.stop === undefined ? undefined : [body.stop].flat(),
+    stop: readStop(body.stop ?? []),
   };
+}
+
+/** The texts, without empty ones; undefined if there are none. */
+export function readStop(given: string | readonly string[]): readonly string[] | undefined {
+  const texts = [given].flat().filter((text) => text !== "");
+  return texts.length === 0 ? undefined : texts;
 }
 
 /** @throws {ApiError} If one is given, with the reason why it is not supported; null counts as absent. */
@@ -158,11 +195,27 @@ export function toTool({ name, description, parameters }: z.output<typeof functi
   return { name, description: description ?? "", inputSchema: toSchema(parameters ?? { type: "object" }) };
 }
 
-/** A JSON Schema without the keywords that only name its version, and without Go's null for an empty list or map. */
+/** A JSON Schema without the keywords that only name its version, and without nulls. */
 export function toSchema(schema: z.output<typeof jsonObject>): JsonSchema {
   const { $schema: _, $id: _id, ...rest } = schema;
+  return withoutNulls(rest);
+}
+
+/** Keywords whose values are not schemas. */
+const VALUES: ReadonlySet<string> = new Set(["const", "default", "enum", "examples", "example"]);
+
+/** Typed clients write null for a keyword that is absent, at any depth. */
+function withoutNulls(schema: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const cleaned = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(cleaned)
+      : typeof value === "object" && value !== null
+      ? withoutNulls(value as Record<string, unknown>)
+      : value;
   return Object.fromEntries(
-    Object.entries(rest).filter(([keyword, value]) => value !== null || keyword === "const" || keyword === "default"),
+    Object.entries(schema)
+      .filter(([keyword, value]) => value !== null || keyword === "const" || keyword === "default")
+      .map(([keyword, value]) => [keyword, VALUES.has(keyword) ? value : cleaned(value)]),
   );
 }
 

@@ -11,6 +11,8 @@ const CREATED = 0;
 export async function listModels(context: Context, bridge: Bridge): Promise<Response> {
   const all = (await namedModels(bridge)).map(entry);
   const { data, more } = pageOf(all, context);
+  const page = { has_more: more, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+  if (isAnthropic(context)) return context.json({ data: data.map(anthropicEntry), ...page });
   return context.json({
     object: "list",
     data,
@@ -20,10 +22,30 @@ export async function listModels(context: Context, bridge: Bridge): Promise<Resp
       model: id,
       capabilities: vision || audio ? ["completion", "multimodal"] : ["completion"],
     })),
-    has_more: more,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
+    ...page,
   });
+}
+
+function isAnthropic({ req }: Context): boolean {
+  return req.header("anthropic-version") !== undefined;
+}
+
+/** A model as Anthropic's typed clients read it: capabilities are objects there, and unknown. */
+function anthropicEntry(model: Entry): Record<string, unknown> {
+  const { id, type, display_name, created_at, context_window = null } = model;
+  return {
+    id,
+    type,
+    display_name,
+    created_at,
+    max_input_tokens: context_window,
+    max_tokens: context_window,
+    capabilities: null,
+    lifecycle: "active",
+    line: null,
+    deprecated_at: null,
+    retires_at: null,
+  };
 }
 
 /** Anthropic's lists are paginated; without its parameters there is a single page. */
@@ -52,7 +74,7 @@ export async function retrieveModel(context: Context, bridge: Bridge): Promise<R
   const id = decoded(context.req.path.replace(/^(\/openai)?(\/v1)?\/models\//, ""));
   const models = await namedModels(bridge);
   const found = models.find((model) => model.id === id);
-  if (found !== undefined) return context.json(entry(found));
+  if (found !== undefined) return context.json(isAnthropic(context) ? anthropicEntry(entry(found)) : entry(found));
   throw new ApiError(
     404,
     `The model ${JSON.stringify(id)} does not exist; available models: ${models.map((model) => model.id).join(", ")}`,

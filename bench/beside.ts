@@ -12,7 +12,7 @@ import type { NeighbourResult } from "./load_job.ts";
 import { wordPrompts } from "./prompts.ts";
 import { WIDE_VOCABULARY, WIDE_VOCABULARY_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import { median, type Row } from "./report.ts";
-import { Inferd, serveModel } from "./servers.ts";
+import { answering, freePort, Inferd } from "./servers.ts";
 
 const SECTION = "A stream next to costly requests, random Llama, vocabulary of 150 000";
 const CONTEXT_TOKENS = 8192;
@@ -39,7 +39,8 @@ const TEMPLATE = "{% for tool in tools %}{{ tool.function.name + '\\n' }}{% endf
 /** A kind of costly request. */
 interface Costly {
   readonly name: string;
-  readonly socket: "infer.sock" | "infer.v2.sock";
+  /** Its socket, the HTTP bridge, or a socket whose reader discards everything: what the load generator itself costs. */
+  readonly to: "infer.sock" | "infer.v2.sock" | "http" | "discard";
   /** Tokens per answer; default: one, because decoding is not what is measured. */
   readonly tokens?: number;
   /** Default: {@linkcode REQUESTS}. */
@@ -56,7 +57,7 @@ const helloBlocks = (text = "Hello."): Record<string, unknown>[] => [
 const COSTLY: readonly Costly[] = [
   {
     name: "64 tools",
-    socket: "infer.v2.sock",
+    to: "infer.v2.sock",
     request: (number) => ({
       messages: helloBlocks(),
       tool_choice: "required",
@@ -69,7 +70,7 @@ const COSTLY: readonly Costly[] = [
   },
   {
     name: "a schema of 900 keys",
-    socket: "infer.v2.sock",
+    to: "infer.v2.sock",
     request: (number) => ({
       messages: helloBlocks(),
       response_format: {
@@ -80,7 +81,7 @@ const COSTLY: readonly Costly[] = [
   },
   {
     name: "an ambiguous grammar",
-    socket: "infer.sock",
+    to: "infer.sock",
     tokens: 40,
     request: (number) => ({
       messages: hello(),
@@ -92,7 +93,7 @@ const COSTLY: readonly Costly[] = [
   },
   {
     name: "JSON of any kind",
-    socket: "infer.v2.sock",
+    to: "infer.v2.sock",
     tokens: 40,
     request: (number) => ({
       messages: helloBlocks(),
@@ -104,12 +105,12 @@ const COSTLY: readonly Costly[] = [
   },
   {
     name: "a prompt of 1 MB",
-    socket: "infer.sock",
+    to: "infer.sock",
     request: (number) => ({ messages: hello(`${number} ${"apple river stone cloud ".repeat(42_000)}`) }),
   },
   {
     name: "a history of 400 turns",
-    socket: "infer.sock",
+    to: "infer.sock",
     request: (number) => ({
       messages: Array.from({ length: 401 }, (_, turn) => ({
         role: turn % 2 === 0 ? "user" : "assistant",
@@ -123,13 +124,13 @@ const COSTLY: readonly Costly[] = [
 const LARGE: readonly Costly[] = [
   {
     name: "a text of 62 MiB",
-    socket: "infer.sock",
+    to: "infer.sock",
     requests: 2,
     request: (number) => ({ messages: hello(`${number} ${'apple "river" stone clöud '.repeat(2_300_000)}`) }),
   },
   {
     name: "an attachment of 62 MiB",
-    socket: "infer.v2.sock",
+    to: "infer.v2.sock",
     requests: 2,
     request: () => ({
       messages: [{ role: "user", content: [{ type: "image", attachment_id: "a" }] }],
@@ -138,11 +139,51 @@ const LARGE: readonly Costly[] = [
   },
   {
     name: "260 000 values in 62 MiB",
-    socket: "infer.sock",
+    to: "infer.sock",
     requests: 2,
     request: (number) => ({
       messages: hello(`Hello ${number}.`),
       padding: Array.from({ length: 260_000 }, (_, i) => `${number} ${i} ${"x".repeat(224)}`),
+    }),
+  },
+];
+
+/** 40 MiB of base64. */
+const IMAGE = "iVBORw0KGgoA+/zz".repeat(2_600_000);
+
+/** Requests that pass through the HTTP bridge, or to a remote server. */
+const FURTHER: readonly Costly[] = [
+  {
+    name: "62 MiB that nobody parses",
+    to: "discard",
+    requests: 2,
+    request: (number) => ({ messages: hello(`${number} ${"apple river stone cloud ".repeat(2_600_000)}`) }),
+  },
+  {
+    name: "an HTTP body with a text of 40 MiB",
+    to: "http",
+    requests: 2,
+    request: (number) => ({ messages: hello(`${number} ${'apple "river" stone clöud '.repeat(1_450_000)}`) }),
+  },
+  {
+    name: "an HTTP body with an image of 40 MiB",
+    to: "http",
+    requests: 2,
+    request: () => ({
+      messages: [{
+        role: "user",
+        content: [{ type: "image_url", image_url: { url: `data:image/png;base64,${IMAGE}` } }],
+      }],
+    }),
+  },
+  {
+    name: "an image of 40 MiB to a remote server",
+    to: "infer.v2.sock",
+    requests: 2,
+    request: () => ({
+      model: "remote",
+      messages: [{ role: "user", content: [{ type: "image", attachment_id: "a" }] }],
+      attachments: [{ id: "a", kind: "image", mime: "image/png", bytes: IMAGE }],
     }),
   },
 ];
@@ -179,14 +220,36 @@ export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
   const { load, progress, rounds, quick } = options;
   const model = await wideModel(options);
   progress.step(`${SECTION}: starting`);
-  await using daemon = await Inferd.start(
-    serveModel({ model, threads: 2, parallel: 4, contextTokens: CONTEXT_TOKENS }),
+  await using places = new AsyncDisposableStack();
+  const discard = places.use(await Discarder.start());
+  const remote = places.use(startRemote());
+  const port = freePort();
+  const config = join(discard.folder, "config.json");
+  await Deno.writeTextFile(
+    config,
+    JSON.stringify({
+      backends: [
+        {
+          ...{ kind: "llamacpp", name: "local", model: { path: model } },
+          // Guesses make its speed depend on the text.
+          ...{ threads: 2, parallel: 4, n_ctx: CONTEXT_TOKENS, speculation: false },
+        },
+        { kind: "openai-compat", name: "remote", base_url: `http://127.0.0.1:${remote.addr.port}/v1`, model: "remote" },
+      ],
+    }),
   );
+  const http = ["--http", `127.0.0.1:${port}`];
+  await using daemon = await Inferd.start(["run", "-A", "main.ts", "serve", "--config", config, ...http]);
+  await answering(daemon.process, async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/health`);
+    await response.body?.cancel();
+    return response.ok;
+  });
   const prompts = wordPrompts(24);
   const rows: Row[] = [];
   let number = 0;
-  const kinds = [...COSTLY, ...LARGE];
-  for (const [index, { name, socket, tokens = 1, requests = REQUESTS, request }] of kinds.entries()) {
+  const kinds = [...COSTLY, ...LARGE, ...FURTHER];
+  for (const [index, { name, to, tokens = 1, requests = REQUESTS, request }] of kinds.entries()) {
     const sides: Results<NeighbourResult> = { peer: [], ours: [] };
     const most = quick ? 1 : rounds;
     for (let round = 0; round < most; round++) {
@@ -194,18 +257,27 @@ export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
       for (const side of round % 2 === 0 ? ["peer", "ours"] as const : ["ours", "peer"] as const) {
         const fields = (): Record<string, unknown> =>
           side === "peer" ? { messages: hello(`Hello ${++number}.`) } : request(++number);
+        const socket = side === "peer" || to === "http" ? "infer.sock" : to;
         sides[side].push(
           await load.run({
             kind: "neighbour",
-            target: daemon.target,
+            target: to === "http" ? { protocol: "inferd-http", port } : daemon.target,
             stream: prompts(),
             streamTokens: STREAM_TOKENS,
             sampling: GREEDY,
             aloneMs: ALONE_MS,
-            path: side === "peer" ? daemon.target.path : daemon.target.path.replace(/infer\.sock$/, socket),
+            to: side === "ours" && to === "http"
+              ? { port }
+              : { path: socket === "discard" ? discard.path : daemon.target.path.replace(/infer\.sock$/, socket) },
             lines: Array.from(
               { length: requests },
-              () => JSON.stringify({ id: "c", max_tokens: tokens, temperature: 0, ...fields() }),
+              () =>
+                JSON.stringify({
+                  ...(to === "http" ? {} : { id: "c" }),
+                  max_tokens: tokens,
+                  temperature: 0,
+                  ...fields(),
+                }),
             ),
             apartMs: APART_MS,
             mostMs: MOST_MS,
@@ -244,6 +316,51 @@ function rowsOf(name: string, { peer, ours }: Results<NeighbourResult>): Row[] {
       goal: { kind: "at-most", value: LONGEST_GAP_MS },
     },
   ];
+}
+
+/** A socket whose reader discards everything, and answers each line. */
+class Discarder implements AsyncDisposable {
+  readonly folder: string;
+  readonly path: string;
+  readonly #listener: Deno.UnixListener;
+  readonly #serving: Promise<void>;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.path = join(folder, "discard.sock");
+    this.#listener = Deno.listen({ transport: "unix", path: this.path });
+    this.#serving = this.#serve();
+  }
+
+  static async start(): Promise<Discarder> {
+    return new Discarder(await Deno.makeTempDir({ prefix: "inferd-bench-" }));
+  }
+
+  async #serve(): Promise<void> {
+    const buffer = new Uint8Array(64 * 1024);
+    for await (using connection of this.#listener) {
+      for (let count = await connection.read(buffer); count !== null; count = await connection.read(buffer)) {
+        if (buffer[count - 1] === 0x0a) await connection.write(new TextEncoder().encode('{"type":"done"}\n'));
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#serving;
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** A remote server that reads what it is asked and says one word. */
+function startRemote(): Deno.HttpServer<Deno.NetAddr> {
+  const answer = { choices: [{ index: 0, delta: { content: "Yes" }, finish_reason: "stop" }] };
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    for await (const _ of request.body ?? []);
+    return new Response(`data: ${JSON.stringify(answer)}\n\ndata: [DONE]\n\n`, {
+      headers: { "content-type": "text/event-stream" },
+    });
+  });
 }
 
 /** Path of the model; written on first use. */

@@ -165,7 +165,7 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   const pieces: number[] = [];
   const running = Promise.withResolvers<void>();
   // Not while the stream is measured: one may be 62 MiB.
-  const lines = job.lines.map((line) => new TextEncoder().encode(line + "\n"));
+  const lines = job.lines.map((line) => bytesOf(job, line));
   const streaming = await Client.connect({ kind: "stream", target, prompts: [], maxTokens: streamTokens, sampling });
   const streamed = streaming.ask(job.stream, (ms) => {
     if (pieces.push(ms) === PIECES_BEFORE) running.resolve();
@@ -181,20 +181,23 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
       const now = performance.now();
       if (now - sent >= job.mostMs) break;
       const [ending] = await Promise.all([
-        askOnce(job.path, line, job.mostMs - (now - sent)),
+        askOnce(job.to, line, job.mostMs - (now - sent)),
         delay(job.apartMs),
       ]);
       endings.push(ending);
     }
     const until = performance.now();
+    // Before and after: it slows down as it gets longer.
+    await delay(job.aloneMs);
+    const last = performance.now();
     if (await Promise.race([streamed, Promise.resolve()]) !== undefined) {
       throw new Error("The stream was over too soon");
     }
-    const alone = pieces.filter((ms) => ms > begun && ms <= sent);
+    const alone = pieces.filter((ms) => ms > begun && ms <= last && (ms <= sent || ms > until));
     const during = pieces.filter((ms) => ms > sent && ms <= until);
-    const times = [alone.at(-1) ?? sent, ...during, until];
+    const times = [pieces.findLast((ms) => ms <= sent) ?? sent, ...during, until];
     return {
-      aloneTokensPerSec: alone.length / (sent - begun) * 1000,
+      aloneTokensPerSec: alone.length / (sent - begun + last - until) * 1000,
       besideTokensPerSec: during.length / (until - sent) * 1000,
       longestGapMs: Math.max(...times.slice(1).map((ms, i) => ms - (times[i] as number))),
       endings,
@@ -205,12 +208,30 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   }
 }
 
+function bytesOf({ to }: NeighbourJob, line: string): Uint8Array {
+  const encoder = new TextEncoder();
+  if ("path" in to) return encoder.encode(line + "\n");
+  const body = encoder.encode(line);
+  const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+    `Connection: close\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const bytes = new Uint8Array(head.length + body.length);
+  bytes.set(encoder.encode(head));
+  bytes.set(body, head.length);
+  return bytes;
+}
+
 /** Send one request on its own connection and return how it ended. */
-async function askOnce(path: string, line: Uint8Array, mostMs: number): Promise<string> {
-  using connection = await Deno.connect({ transport: "unix", path });
+async function askOnce(to: NeighbourJob["to"], bytes: Uint8Array, mostMs: number): Promise<string> {
+  using connection = "path" in to
+    ? await Deno.connect({ transport: "unix", path: to.path })
+    : await Deno.connect({ hostname: "127.0.0.1", port: to.port });
   let ending = "cancelled";
-  const answered = writeAll(connection, line).then(() =>
+  const answered = writeAll(connection, bytes).then(() =>
     new Lines(connection).until((answer) => {
+      if ("port" in to) {
+        ending = `status ${answer.split(" ")[1]}`;
+        return true;
+      }
       const { type, code } = JSON.parse(answer) as { readonly type: string; readonly code?: string };
       if (type !== "done" && type !== "error") return false;
       ending = type === "done" ? type : `error ${code}`;

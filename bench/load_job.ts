@@ -61,10 +61,10 @@ export interface NeighbourJob {
   readonly stream: string;
   readonly streamTokens: number;
   readonly sampling: LoadSampling;
-  /** How long it streams alone first. */
+  /** How long it streams alone before and after. */
   readonly aloneMs: number;
-  /** The requests, as lines, and their socket. */
-  readonly path: string;
+  /** The requests, as lines or as bodies for chat completions, and where they go. */
+  readonly to: { readonly path: string } | { readonly port: number };
   readonly lines: readonly string[];
   /** Minimum interval between requests, so that the cost of a single one is measured. */
   readonly apartMs: number;

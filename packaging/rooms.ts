@@ -143,7 +143,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/engine/encode",
     ],
   },
-  "src/processes": { imports: ["src/engine/ipc", "src/inference", "src/log", "src/ndjson", "src/server"] },
+  "src/processes": {
+    imports: ["client/protocol", "src/engine/ipc", "src/inference", "src/log", "src/ndjson", "src/server"],
+  },
   "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
     folders: ["src/backend/llama/watch"],
@@ -161,7 +163,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   "src/backend/on_demand": { imports: ["src/inference", "src/log", "src/backend/llama"] },
-  "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference", "src/ndjson"] },
+  "src/backend/openai": {
+    imports: ["client/protocol", "src/config", "src/inference", "src/ndjson"],
+    large: "one file for each part of a request and its answer",
+  },
   "src/libraries/fetch": {
     imports: [
       "client/protocol",
@@ -221,6 +226,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/libraries",
         "src/libraries/fetch",
         "src/log",
+        "src/ndjson",
       ],
       ...[
         "src/monitor",

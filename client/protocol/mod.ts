@@ -14,6 +14,7 @@
 export * from "./admin.ts";
 export * from "./dispatch.ts";
 export * from "./embed.ts";
+export * from "./gradual_json.ts";
 export * from "./limits.ts";
 export * from "./loopback.ts";
 export * from "./model_file.ts";

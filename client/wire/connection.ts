@@ -162,6 +162,41 @@ export class Connection {
     this.#transport.write(bytes).then(() => this.#unwritten--, (error: unknown) => this.#cause ??= error);
   }
 
+  /**
+   * The same for a long line in pieces, each made when the one before is written. Ends early if the connection does.
+   *
+   * @param onSent Called with the number of bytes once all are written.
+   * @param onFailure Called with what the pieces or the connection throw.
+   */
+  sendGradually(
+    pieces: Iterable<Uint8Array>,
+    { onSent, onFailure }: {
+      readonly onSent: (bytes: number) => void;
+      readonly onFailure: (error: unknown) => void;
+    },
+  ): void {
+    this.#unwritten++;
+    this.#write(pieces).then((bytes) => {
+      if (this.#closed) return;
+      this.#unwritten--;
+      onSent(bytes);
+    }).catch((error: unknown) => {
+      this.#cause ??= error;
+      onFailure(error);
+    });
+  }
+
+  /** @returns The number of bytes. */
+  async #write(pieces: Iterable<Uint8Array>): Promise<number> {
+    let bytes = 0;
+    for (const piece of pieces) {
+      if (this.#closed) break;
+      await this.#transport.write(piece);
+      bytes += piece.length;
+    }
+    return bytes;
+  }
+
   /** @returns The next line, if it has arrived already. */
   take(): string | undefined {
     return this.#lines.take();

@@ -2,9 +2,8 @@
  * One request and its answer over a connection, for every surface. Decides when a connection may be reused and when a
  * request may be sent again; its codec handles the frames.
  */
-import { MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { Answer, type AnswerContext } from "../answer.ts";
-import { type Connection, encodeFrame } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { type DaemonError, FrameTooLargeError } from "../errors/daemon_errors.ts";
 import { InferdError } from "../errors/errors.ts";
 import type { Gate } from "../gate.ts";
@@ -12,6 +11,7 @@ import { DEFAULT_MAX_RETRIES, FIRST_RETRY_MS } from "../options.ts";
 import { pause } from "../patience.ts";
 import type { StatusHub } from "../status.ts";
 import type { Lease, Pool } from "./pool.ts";
+import { RequestLine } from "./request_line.ts";
 
 /** A parsed error frame. `ours` is false if the daemon could not identify the request. */
 export interface Failure {
@@ -54,7 +54,7 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
   readonly id: string;
   readonly #codec: Codec<Event, Result>;
   readonly #pool: Pool;
-  readonly #frame: Uint8Array;
+  readonly #line: RequestLine;
   /** Cancels connecting. */
   readonly #cut = new AbortController();
   readonly #context: ExchangeContext;
@@ -69,11 +69,12 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
     this.#codec = codec;
     this.#pool = context.pool;
     this.#context = context;
-    this.#frame = encodeFrame(codec.frame);
+    this.#line = new RequestLine(codec.frame);
     this.begin();
-    const bytes = this.#frame.length - 1;
-    if (bytes > MAX_FRAME_BYTES) {
-      this.cancel(new FrameTooLargeError(`The request is ${bytes} bytes long, at most ${MAX_FRAME_BYTES} are allowed`));
+    try {
+      this.#line.checkLength();
+    } catch (error) {
+      this.cancel(error);
     }
     if (!this.over && context.gate.tryEnter(this)) this.#sent = this.#start();
   }
@@ -100,8 +101,18 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
       this.throwIfCancelled();
     }
     this.#connection = lease.connection;
-    lease.connection.send(this.#frame);
-    this.#context.hub.tell({ type: "sent", id: this.id, bytes: this.#frame.length });
+    const { bytes } = this.#line;
+    const onSent = (bytes: number): void => this.#context.hub.tell({ type: "sent", id: this.id, bytes });
+    if (bytes === undefined) {
+      const onFailure = (error: unknown): void => {
+        // Others show as the end of what comes.
+        if (error instanceof FrameTooLargeError) this.cancel(error);
+      };
+      lease.connection.sendGradually(this.#line.pieces(), { onSent, onFailure });
+    } else {
+      lease.connection.send(bytes);
+      onSent(bytes.length);
+    }
     return lease;
   }
 

@@ -15,6 +15,7 @@ import type { ActivityLog } from "../log/log.ts";
 import { builtInModelPath, isBuiltIn } from "../models/built_in.ts";
 import { type FileIdentity, hashModelFile } from "../models/file/model_file.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
+import type { Pace } from "../ndjson/pace.ts";
 import type { StartProcess } from "../processes/process.ts";
 
 /** A backend whose model is on this machine. */
@@ -105,6 +106,8 @@ export interface CreateOptions {
   readonly hashes: ModelHashes;
   /** Starts engines. Default: this process does. */
   readonly start?: StartProcess;
+  /** How fast large requests are sent to remote servers. Default: as fast as they take them. */
+  readonly pace?: Pace;
   /** Tracks loaded models that share memory; absent: all models are loaded at boot and stay. */
   readonly loaded?: LoadedModels;
 }
@@ -122,12 +125,12 @@ export async function createBackend(
   create: CreateOptions,
   index = 0,
 ): Promise<Backend> {
-  const { options: { parallel, readyTimeoutSecs }, fetcher, hashes, loaded, start } = create;
+  const { options: { parallel, readyTimeoutSecs }, fetcher, hashes, loaded, start, pace } = create;
   if (config.kind === "mock") return new MockBackend({ ...config, parallel });
   if (config.kind === "openai-compat") {
     // Imported on demand: most daemons do not need it and its dependencies.
     const { OpenAiBackend } = await import("../backend/openai/openai.ts");
-    return new OpenAiBackend(config, { parallel });
+    return new OpenAiBackend(config, { parallel, ...(pace === undefined ? {} : { pace }) });
   }
   const { modelPath } = config;
   if (modelPath === undefined) throw new Error(`Backend "${config.name}" has no model`);

@@ -30,6 +30,7 @@ import { IdleMemory } from "../server/idle_memory.ts";
 import { budgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
 import { RefusalRate } from "../server/refusal_rate.ts";
+import { Pace } from "../ndjson/pace.ts";
 import type { Shared } from "../server/shared.ts";
 import { Admissions } from "./admissions.ts";
 import { LoadedModels } from "../backend/on_demand/loaded_models.ts";
@@ -170,6 +171,7 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
     limit: new ConnectionLimit(options.maxConnections, log.for("server")),
     memory: new MemoryBudget(budgetBytes(options, 0), () => idle.giveBackSoon()),
     refusals: new RefusalRate(),
+    pace: new Pace(() => live.count),
   };
   const setLogLevel = (level: DaemonOptions["logLevel"]): void => opened.setLevel?.(level);
   return { admissions, live, board, peers, log, setLogLevel, shared, built };
@@ -202,7 +204,8 @@ async function build(
     cacheDir: options.cacheDir ?? options.runtimeDir,
   });
   const { create } = parts;
-  const make = { ...defined({ start, create }), log, onPhase, fetcher, hashes, loaded: new LoadedModels() };
+  const { pace } = ground.shared;
+  const make = { ...defined({ start, create }), log, onPhase, fetcher, hashes, pace, loaded: new LoadedModels() };
   const members = parts.backends === undefined
     ? await makeMembers(options.backends, { ...make, options, signal })
     : membersOf(parts.backends, options);

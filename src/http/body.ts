@@ -1,9 +1,10 @@
-/** Reads request bodies: size limit, JSON, schema. The server limits the time. */
+/** Reads request bodies: size limit, JSON, schema, and how fast large ones are read. The server limits the time. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 import { turn } from "../inference/turn.ts";
 import { GradualParser, TooManyValuesError } from "../ndjson/gradual_parser.ts";
+import { movedMs, type Pace, UNPACED } from "../ndjson/pace.ts";
 import { ApiError } from "./api_error.ts";
 import { isTooDeep, MAX_NESTING } from "./nesting.ts";
 
@@ -15,12 +16,22 @@ const LARGE_LENGTH = MAX_JSON_VALUES;
 /** How long they are parsed before others run, in milliseconds, give or take a read. */
 const PARSE_MS = 8;
 
+/** How long the reading of one body pauses for others, all pauses together, in milliseconds. */
+export const MOST_PAUSED_MS = 10_000;
+
+/** What the server gives the handlers of a request. */
+export interface Bindings {
+  /** How fast large bodies are read; absent: as fast as they come. */
+  readonly pace?: Pace;
+}
+
 /** @throws {ApiError} If it is too large, not JSON, or does not match the schema. */
 export async function readBody<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const value = await readJson(context.req.raw);
+  const { pace = UNPACED } = (context.env ?? {}) as Bindings;
+  const value = await readJson(context.req.raw, pace);
   if (isTooDeep(value)) {
     throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
   }
@@ -35,7 +46,7 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
 
-async function readJson(request: Request): Promise<unknown> {
+async function readJson(request: Request, pace: Pace): Promise<unknown> {
   const encoding = request.headers.get("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     throw new ApiError(415, `The body is encoded with ${JSON.stringify(encoding)}: send it as it is`, {
@@ -46,8 +57,7 @@ async function readJson(request: Request): Promise<unknown> {
   if (length > MAX_BODY_BYTES) throw tooLarge();
   if (request.body === null) throw new ApiError(400, "The body is empty, it must be JSON", { code: "invalid_json" });
   const reader = request.body.getReader();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const json = new JsonBody();
+  const json = new JsonBody(pace);
   let bytes = 0;
   try {
     for (;;) {
@@ -55,9 +65,9 @@ async function readJson(request: Request): Promise<unknown> {
       if (done) break;
       bytes += value.length;
       if (bytes > MAX_BODY_BYTES) throw tooLarge();
-      await json.add(decoder.decode(value, { stream: true }));
+      await json.add(value);
     }
-    await json.add(decoder.decode());
+    json.end();
   } catch (error) {
     void reader.cancel().catch(() => {});
     if (error instanceof ApiError) throw error;
@@ -70,26 +80,53 @@ async function readJson(request: Request): Promise<unknown> {
 
 /** The text of a body; a large one is parsed while it arrives, since nobody is served while megabytes are parsed. */
 class JsonBody {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
   #text = "";
   #parser: GradualParser | undefined;
   #fault: unknown;
-  #parsedMs = 0;
+  readonly #pace: Pace;
+  #workedMs = 0;
+  #pausedMs = 0;
 
-  async add(text: string): Promise<void> {
-    if (this.#fault !== undefined) return;
+  constructor(pace: Pace) {
+    this.#pace = pace;
+  }
+
+  /** @throws {TypeError} If it is not UTF-8. */
+  async add(bytes: Uint8Array): Promise<void> {
+    const start = performance.now();
+    if (this.#fault === undefined) this.#parse(this.#decoder.decode(bytes, { stream: true }));
+    if (this.#parser === undefined && this.#fault === undefined) return;
+    this.#workedMs += performance.now() - start + movedMs(bytes.length);
+    if (this.#workedMs >= PARSE_MS) await this.#rest();
+  }
+
+  /**
+   * It is complete.
+   *
+   * @throws {TypeError} If it is not UTF-8.
+   */
+  end(): void {
+    if (this.#fault === undefined) this.#parse(this.#decoder.decode());
+  }
+
+  #parse(text: string): void {
     this.#text += text;
     if (this.#parser === undefined && this.#text.length <= LARGE_LENGTH) return;
-    const start = performance.now();
     try {
       (this.#parser ??= new GradualParser(MAX_JSON_VALUES)).feed(this.#text);
     } catch (error) {
       this.#fault = error;
+      this.#parser = undefined;
     }
     this.#text = "";
-    this.#parsedMs += performance.now() - start;
-    if (this.#parsedMs < PARSE_MS) return;
-    this.#parsedMs = 0;
-    await turn();
+  }
+
+  async #rest(): Promise<void> {
+    const start = performance.now();
+    await ((this.#pausedMs < MOST_PAUSED_MS ? this.#pace.rest(this.#workedMs) : undefined) ?? turn());
+    this.#pausedMs += performance.now() - start;
+    this.#workedMs = 0;
   }
 
   /** @throws {ApiError} If it is not JSON, or has too many values. */

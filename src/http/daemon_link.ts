@@ -35,6 +35,9 @@ export interface ServedModel {
 /** Delay before reconnecting to the admin stream, in milliseconds. */
 const RECONNECT_MS = 500;
 
+/** How old the number of running requests may be, in milliseconds. */
+const RUNNING_MS = 200;
+
 /** The surface of each service. */
 const ASKED_ON = { generate: "v2", embed: "embed", rerank: "rerank" } as const;
 
@@ -50,6 +53,8 @@ export class DaemonLink implements AsyncDisposable {
   readonly #capabilities = new Map<string, Capabilities>();
   #state: string | undefined;
   #restarts = 0;
+  #running = 0;
+  #askedAt = -Infinity;
 
   /** @param aliases Model aliases for clients, mapped to the daemon's names. */
   constructor(place: DaemonPlace, aliases: Readonly<Record<string, string>> = {}, pullCommand = "inferd pull") {
@@ -76,6 +81,19 @@ export class DaemonLink implements AsyncDisposable {
   /** Model aliases for clients, mapped to the daemon's names. */
   get aliases(): ReadonlyMap<string, string> {
     return this.#aliases;
+  }
+
+  /** How many requests the daemon had when it was last asked; asks again, without waiting, if that was a while ago. */
+  get running(): number {
+    const now = performance.now();
+    if (now - this.#askedAt >= RUNNING_MS) {
+      this.#askedAt = now;
+      this.admin.activity({ signal: this.#closing.signal }).then(
+        ({ requests }) => this.#running = requests.length,
+        () => this.#running = 0,
+      );
+    }
+    return this.#running;
   }
 
   /** @throws {ConnectError} If nothing listens there. */

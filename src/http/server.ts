@@ -6,9 +6,11 @@ import { createServer, type Server } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { TcpAddress } from "@inferd/client/paths";
 import { createApp } from "./app.ts";
+import { type Bindings, MOST_PAUSED_MS } from "./body.ts";
 import { Bridge } from "./bridge.ts";
 import { DaemonLink, type DaemonPlace } from "./daemon_link.ts";
 import { isStream } from "./event_stream.ts";
+import { Pace } from "../ndjson/pace.ts";
 import { Metrics } from "./metrics.ts";
 import type { ModelStore } from "./model_store.ts";
 
@@ -33,14 +35,22 @@ export interface HttpOptions {
 export interface ConnectionLimits {
   /** From connecting, or the previous response, to the end of the request header, in milliseconds. */
   readonly headerMs: number;
-  /** Until the end of the request body, in milliseconds. */
+  /** Until the end of the request body, in milliseconds, without the bridge's own pauses. */
   readonly requestMs: number;
+  /** How much longer that may take because the bridge pauses for others while it reads a large body. */
+  readonly pausedMs: number;
   readonly idleMs: number;
   /** Maximum number of connections; further ones are closed immediately. */
   readonly connections: number;
 }
 
-export const LIMITS: ConnectionLimits = { headerMs: 10_000, requestMs: 60_000, idleMs: 75_000, connections: 2048 };
+export const LIMITS: ConnectionLimits = {
+  headerMs: 10_000,
+  requestMs: 60_000,
+  pausedMs: MOST_PAUSED_MS,
+  idleMs: 75_000,
+  connections: 2048,
+};
 
 /** A running server. Disposal stops it immediately. */
 export interface HttpServer extends AsyncDisposable {
@@ -69,15 +79,16 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     bridge: new Bridge(link, new Metrics(link), options.store),
     onUnexpected: options.onUnexpected ?? ((): void => {}),
   });
+  const bindings: Bindings = { pace: new Pace(() => link.running) };
   const server = createServer(
     {
       headersTimeout: limits.headerMs,
-      requestTimeout: limits.requestMs,
+      requestTimeout: limits.requestMs + limits.pausedMs,
       keepAliveTimeout: limits.idleMs,
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headerMs),
     },
     getRequestListener(async (request, { incoming }) => {
-      const response = await app.fetch(request);
+      const response = await app.fetch(request, bindings);
       // Otherwise the listener delays the first piece briefly, to send a Content-Length if it is the only one.
       if (isStream(response) && incoming.httpVersion !== "1.0") response.headers.set("Transfer-Encoding", "chunked");
       return response;

@@ -125,6 +125,11 @@ export class LiveRequests {
   readonly #byBackend = new Map<string, BackendTotals>();
   #next = 1;
 
+  /** How many run and wait. */
+  get count(): number {
+    return this.#live.size;
+  }
+
   begin(request: BeginningRequest): LiveRequest {
     const number = this.#next++;
     const live: LiveRequest = new LiveRequest(request, (change) => {

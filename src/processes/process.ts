@@ -2,7 +2,7 @@
  * A process, such as an engine, that exchanges lines of JSON with the daemon, whoever starts it. Knows nothing of what
  * the messages mean.
  */
-import { gradualJson, isLarge } from "../ndjson/gradual_writer.ts";
+import { gradualJson, isLarge } from "@inferd/client/protocol";
 import { JsonLines } from "../ndjson/json_lines.ts";
 
 /** Large enough for many steps of all slots; a longer message only takes another read. */

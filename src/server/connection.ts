@@ -12,6 +12,7 @@ import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { FrameReader, type ReadEnd } from "./frame_reader.ts";
 import { type LargeLine, parseLine } from "./json_line.ts";
 import type { Account, MemoryBudget } from "./memory_budget.ts";
+import type { Pace } from "../ndjson/pace.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
 
@@ -48,6 +49,8 @@ export interface ConnectionOptions extends BaseOptions {
   readonly memory: MemoryBudget;
   /** Shared by all connections of the daemon. */
   readonly refusals: RefusalRate;
+  /** Shared by all connections of the daemon. */
+  readonly pace: Pace;
 }
 
 export class Connection extends BaseConnection {
@@ -79,7 +82,7 @@ export class Connection extends BaseConnection {
       onPause: () => this.lookForHangUp(),
       onEnd: (end: ReadEnd) => this.#readEnded(end),
     };
-    this.#reader = new FrameReader(options.conn, limits, events, this.#account);
+    this.#reader = new FrameReader(options.conn, limits, events, { account: this.#account, pace: options.pace });
   }
 
   protected override get blind(): boolean {
@@ -129,7 +132,7 @@ export class Connection extends BaseConnection {
     for (let first = true; !signal.aborted; first = false) {
       await this.#rest();
       // No variable here holds the line: it may be 64 MiB, and would stay alive while its request runs.
-      const step = this.#resolve(await this.#reader.next(), first);
+      const step = await this.#resolve(await this.#reader.next(), first);
       const tookMs = performance.now() - this.#resolvedAt;
       if (signal.aborted || step === "end") break;
       const isRefused = typeof step === "string" || !await pipeline.handle(step, this.#caller);
@@ -163,8 +166,11 @@ export class Connection extends BaseConnection {
   }
 
   /** Turn a line into a request; one that is not a request is answered here. */
-  #resolve(line: string | LargeLine | undefined, first: boolean): ResolvedRequest | "end" | "unreadable" | "answered" {
-    const { pipeline, surface, authenticator, draining } = this.#options;
+  async #resolve(
+    line: string | LargeLine | undefined,
+    first: boolean,
+  ): Promise<ResolvedRequest | "end" | "unreadable" | "answered"> {
+    const { pipeline, surface, authenticator, draining, pace } = this.#options;
     if (line === undefined) return "end";
     this.#resolvedAt = performance.now();
     this.setBusy(true);
@@ -177,6 +183,10 @@ export class Connection extends BaseConnection {
     }
     // A client that has a key sends it; a daemon without one ignores it.
     if (first && this.#isTcp && authenticator === undefined && isAuthFrame(value)) return "answered";
+    if (typeof line !== "string") {
+      await surface.prepare?.(value, async (workedMs) => await (pace.rest(workedMs) ?? turn()));
+      this.#resolvedAt = performance.now();
+    }
     try {
       if (draining()) throw new BackendUnavailableError("The daemon is shutting down");
       return surface.read(value);

@@ -19,7 +19,7 @@ export interface DispatchServerOptions extends Partial<DispatchTimes>, Shared {
 
 export class DispatchServer extends SocketServer {
   constructor(options: DispatchServerOptions) {
-    const { path, dispatch, peers, log, memory = unsharedMemory(), limit, refusals: _, ...given } = options;
+    const { path, dispatch, peers, log, memory = unsharedMemory(), limit, refusals: _, pace: __, ...given } = options;
     const times: DispatchTimes = { ...DEFAULT_DISPATCH_TIMES, ...given };
     const serverLog = log.for("server");
     super({

@@ -5,6 +5,7 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { InvalidRequestError } from "../inference/errors.ts";
 import { LineAssembler } from "../ndjson/line_assembler.ts";
+import { movedMs, type Pace, UNPACED } from "../ndjson/pace.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 import { turn } from "../inference/turn.ts";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
@@ -64,6 +65,14 @@ export interface ReadEvents {
   onEnd(end: ReadEnd): void;
 }
 
+/** What a reader shares with others. */
+export interface ReadShared {
+  /** Where held bytes are counted; absent: nowhere. */
+  readonly account?: Pick<Account, "hold" | "room">;
+  /** How fast long lines are read; absent: as fast as they come. */
+  readonly pace?: Pace;
+}
+
 /** Reads lines ahead of their consumer, so that the end of the connection is noticed while a request is served. */
 export class FrameReader implements Disposable {
   readonly #source: ByteSource;
@@ -72,6 +81,7 @@ export class FrameReader implements Disposable {
   readonly #text: WritableStreamDefaultWriter<string>;
   readonly #lines: ReadableStreamDefaultReader<string>;
   readonly #account: Pick<Account, "hold" | "room"> | undefined;
+  readonly #pace: Pace;
   readonly #ended: Promise<ReadEnd>;
   #readAheadBytes: number;
   #taken = 0;
@@ -79,6 +89,8 @@ export class FrameReader implements Disposable {
   #blank = 0;
   /** Bytes read since the other connections last ran. */
   #sinceTurn = 0;
+  /** Milliseconds spent on the bytes of a large line since the last pause. */
+  #workedMs = 0;
   readonly #values = new ValueCounter();
   /** The incoming line if it is large, and how many of its bytes have been parsed. */
   #large: { readonly line: LargeLine; bytes: number } | undefined;
@@ -99,16 +111,16 @@ export class FrameReader implements Disposable {
   /** Ends the reading's pause. */
   #resume: (() => void) | undefined;
 
-  /** @param account Where held bytes are counted; absent: nowhere. */
   constructor(
     source: ByteSource,
     limits: ReadLimits,
     events: ReadEvents,
-    account?: Pick<Account, "hold" | "room">,
+    { account, pace = UNPACED }: ReadShared = {},
   ) {
     this.#source = source;
     this.#events = events;
     this.#account = account;
+    this.#pace = pace;
     this.#assembler = new LineAssembler(limits.maxBytes);
     this.#readAheadBytes = limits.readAheadBytes;
     const splitter = new TextLineStream();
@@ -270,17 +282,21 @@ export class FrameReader implements Disposable {
     const large = this.#large ??= { line: new LargeLine(), bytes: 0 };
     const parse = (): boolean => {
       const start = performance.now();
-      while (performance.now() - start < PARSE_MS) {
+      let more = true;
+      while (more && performance.now() - start < PARSE_MS) {
         const text = this.#refused || this.#disposed ? undefined : this.#assembler.takeAhead();
-        if (text === undefined) return false;
-        large.line.add(text);
+        if (text === undefined) more = false;
+        else large.line.add(text);
       }
-      return true;
+      this.#workedMs += performance.now() - start;
+      return more;
     };
     for (let more = true; more;) {
       const parsed = parsing.then(parse);
       parsing = parsed.then(turn, turn);
       more = await parsed;
+      await this.#pace.rest(this.#workedMs);
+      this.#workedMs = 0;
     }
     large.bytes = this.#assembler.heldBytes;
   }
@@ -316,12 +332,13 @@ export class FrameReader implements Disposable {
     this.#account?.hold(this.#assembler.heldBytes, this.#aheadSize);
   }
 
-  /** Let other connections run: reads that never wait would starve them. */
+  /** Let others run: reads that never wait would starve them. */
   async #giveWay(count: number): Promise<void> {
     this.#sinceTurn += count;
     if (this.#sinceTurn < BYTES_PER_TURN) return;
+    const moved = movedMs(this.#sinceTurn);
     this.#sinceTurn = 0;
-    await turn();
+    await (this.#pace.rest(moved) ?? turn());
   }
 
   async #relax(): Promise<void> {

@@ -10,6 +10,7 @@ import { Authenticator } from "./auth.ts";
 import { Connection, type ConnectionTimes, DEFAULT_TIMES } from "./connection.ts";
 import type { Peers } from "./peer.ts";
 import { RefusalRate } from "./refusal_rate.ts";
+import { UNPACED } from "../ndjson/pace.ts";
 import { type Shared, unsharedMemory } from "./shared.ts";
 import { SocketServer } from "./socket_server.ts";
 
@@ -42,7 +43,8 @@ export class InferenceServer extends SocketServer {
 
   constructor(options: InferenceServerOptions) {
     const { surface, pipeline, unix, tcp, peers, log, ...rest } = options;
-    const { memory = unsharedMemory(), refusals = new RefusalRate(), limit, idleMs: unixIdleMs, ...given } = rest;
+    const { memory = unsharedMemory(), refusals = new RefusalRate(), pace = UNPACED, limit, ...timed } = rest;
+    const { idleMs: unixIdleMs, ...given } = timed;
     const times: ConnectionTimes = { ...DEFAULT_TIMES, ...given };
     // Read for each accepted connection: they may change while the server runs.
     const settings: ServerSettings = {
@@ -73,6 +75,7 @@ export class InferenceServer extends SocketServer {
           times: idle === undefined ? times : { ...times, idleMs: idle },
           memory,
           refusals,
+          pace,
           ...(isTcp && authenticator !== undefined ? { authenticator } : {}),
         });
       },

@@ -1,4 +1,5 @@
 /** What the servers of one daemon share: counts over all connections, so that no connection can starve the others. */
+import type { Pace } from "../ndjson/pace.ts";
 import type { ConnectionLimit } from "./connection_limit.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
 import { defaultBudgetBytes, MemoryBudget } from "./memory_budget.ts";
@@ -11,6 +12,8 @@ export interface Shared {
   readonly limit?: ConnectionLimit;
   /** How fast callers are refused; absent: counted for this server alone. */
   readonly refusals?: RefusalRate;
+  /** How fast long lines are read; absent: as fast as they come. */
+  readonly pace?: Pace;
 }
 
 /** For a server that shares with no other. */

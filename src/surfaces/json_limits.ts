@@ -1,8 +1,7 @@
 /** Limits on depth and size of schemas and arguments, the parts of a v2 request that are passed on unchanged. */
-import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
+import { isLonger, MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { JsonObject } from "../inference/request.ts";
-import { isLonger } from "../ndjson/gradual_writer.ts";
 import { readRecord } from "../pipeline/resolve.ts";
 import { isDeeper } from "../inference/json_bounds.ts";
 

@@ -13,4 +13,10 @@ export interface Surface {
    * @throws {InvalidRequestError} If it is invalid.
    */
   read(value: unknown): ResolvedRequest;
+  /**
+   * Do beforehand what takes long for a long line, while others are served. Refuses nothing.
+   *
+   * @param rest Awaited after pieces of the work, with the milliseconds that each took.
+   */
+  prepare?(value: unknown, rest: (workedMs: number) => Promise<void>): Promise<void>;
 }

@@ -41,7 +41,7 @@ import {
   type StreamedAnswer,
   type Terminal,
 } from "../pipeline/resolve.ts";
-import { Attachments } from "./attachments.ts";
+import { Attachments, prepareAttachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
 import { readGrammar, readSampling } from "./generation.ts";
 import type { Surface } from "./surface.ts";
@@ -73,6 +73,7 @@ interface Answered {
 export const v2Surface: Surface = {
   name: "v2",
   service: "v2",
+  prepare: prepareAttachments,
   read(value: unknown): ResolvedRequest {
     const { id, fields } = readRequest(value);
     const tokenizerType = tokenizerTypeOf(fields.type);

@@ -4,7 +4,7 @@ import { BridgeUnderTest } from "../support/bridges.ts";
 import { converse } from "../support/raw_http.ts";
 import { nextTurn } from "../support/waiting.ts";
 
-const LIMITS = { headerMs: 200, requestMs: 400, idleMs: 300 };
+const LIMITS = { headerMs: 200, requestMs: 400, pausedMs: 0, idleMs: 300 };
 const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
 
 for (
@@ -20,6 +20,14 @@ for (
     assertEquals(bridge.unexpected, []);
   });
 }
+
+Deno.test("limits: a body has more time where the bridge pauses while it reads it", async () => {
+  await using bridge = await BridgeUnderTest.start({ http: { limits: { ...LIMITS, pausedMs: 500 } } });
+  const start = performance.now();
+  assertMatch(await converse(bridge.url, `${HEAD}Content-Length: 100\r\n\r\n{"model"`), /^HTTP\/1\.1 408 /);
+  const ms = performance.now() - start;
+  assert(ms >= 900, `${ms} ms`);
+});
 
 Deno.test("limits: a header that comes byte by byte has no more time than one at once", async () => {
   await using bridge = await BridgeUnderTest.start({ http: { limits: LIMITS } });

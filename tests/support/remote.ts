@@ -3,6 +3,7 @@ import type { BackendEvent } from "../../src/inference/events.ts";
 import { type DefaultedField, type GenerationRequest, PLAIN, type Tool } from "../../src/inference/request.ts";
 import { OpenAiBackend } from "../../src/backend/openai/openai.ts";
 import type { OpenAiBackendConfig } from "../../src/config/options.ts";
+import { type Pace, UNPACED } from "../../src/ndjson/pace.ts";
 import { Notices } from "./notices.ts";
 import { type Answering, chunk, OpenAiServer } from "./openai_server.ts";
 
@@ -39,13 +40,17 @@ export class Remote implements AsyncDisposable {
   readonly backend: OpenAiBackend;
   readonly notices = new Notices();
 
-  private constructor(answering: Answering | undefined, config: Partial<OpenAiBackendConfig>) {
+  private constructor(answering: Answering | undefined, config: Partial<OpenAiBackendConfig>, pace?: Pace) {
     this.server = new OpenAiServer(answering);
-    this.backend = remote({ baseUrl: this.server.url, ...config });
+    this.backend = remote({ baseUrl: this.server.url, ...config }, pace);
   }
 
-  static async start(answering?: Answering, config: Partial<OpenAiBackendConfig> = {}): Promise<Remote> {
-    const started = new Remote(answering, config);
+  static async start(
+    answering?: Answering,
+    config: Partial<OpenAiBackendConfig> = {},
+    pace?: Pace,
+  ): Promise<Remote> {
+    const started = new Remote(answering, config, pace);
     await started.backend.start(started.notices.notify, NEVER);
     return started;
   }
@@ -71,9 +76,9 @@ export class Remote implements AsyncDisposable {
 }
 
 /** A backend that has not started. */
-export function remote(config: Partial<OpenAiBackendConfig>): OpenAiBackend {
+export function remote(config: Partial<OpenAiBackendConfig>, pace: Pace = UNPACED): OpenAiBackend {
   const whole = { kind: "openai-compat", name: "far", baseUrl: "", model: "big", timeoutSecs: 60, ...config } as const;
-  return new OpenAiBackend(whole, { parallel: 3, now: () => Date.now() });
+  return new OpenAiBackend(whole, { parallel: 3, pace, now: () => Date.now() });
 }
 
 /** What comes of an answer of these chunks. */

@@ -1,9 +1,9 @@
 /** Refuses prompts that cannot fit before they reach the engine, which is shared. */
+import { isLonger } from "@inferd/client/protocol";
 import type { BackendCapabilities } from "../../inference/backend.ts";
 import { ContextLengthError } from "../../inference/errors.ts";
 import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
 import type { GenerationRequest, TokenizerRequest } from "../../inference/request.ts";
-import { isLonger } from "../../ndjson/gradual_writer.ts";
 
 /**
  * Characters of a request per token of the context, thoughts and the arguments of calls included; natural text has about

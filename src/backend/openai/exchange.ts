@@ -4,6 +4,7 @@
  */
 import { createParser } from "eventsource-parser";
 import { BackendUnavailableError } from "../../inference/errors.ts";
+import { MOST_PAUSED_MS } from "./large_body.ts";
 
 /** Largest event in UTF-16 units. */
 const MAX_EVENT_LENGTH = 8 * 1024 * 1024;
@@ -89,7 +90,11 @@ export class Exchange implements AsyncDisposable {
     } as const;
     this.progressed();
     this.mayEnd = false;
-    const response = await this.#waitFor(() => fetch(url, init), "cannot be reached");
+    const response = await this.#waitFor(() => fetch(url, init), {
+      failure: "cannot be reached",
+      // A large body is sent with pauses.
+      slackMs: typeof body === "string" ? 0 : MOST_PAUSED_MS,
+    });
     this.progressed();
     this.#reader = response.body?.getReader();
     return response;
@@ -201,7 +206,7 @@ export class Exchange implements AsyncDisposable {
   async #read(): Promise<Uint8Array | undefined> {
     const reader = this.#reader;
     if (reader === undefined) return undefined;
-    const { value } = await this.#waitFor(() => reader.read(), "broke off its answer").catch((error) => {
+    const { value } = await this.#waitFor(() => reader.read(), { failure: "broke off its answer" }).catch((error) => {
       if (this.mayEnd && !this.#caller.aborted) return { value: undefined };
       throw error;
     });
@@ -210,8 +215,11 @@ export class Exchange implements AsyncDisposable {
     return value;
   }
 
-  /** Wait for the server within the remaining time; a failure is reported and converted. */
-  async #waitFor<T>(begin: () => Promise<T>, failure: string): Promise<T> {
+  /** Wait for the server within the remaining time and `slackMs`; a failure is reported and converted. */
+  async #waitFor<T>(
+    begin: () => Promise<T>,
+    { failure, slackMs = 0 }: { readonly failure: string; readonly slackMs?: number },
+  ): Promise<T> {
     const { backend, timeoutMs, onBroken, now } = this.#options;
     const { signal } = this.#cut;
     signal.throwIfAborted();
@@ -219,7 +227,7 @@ export class Exchange implements AsyncDisposable {
     const what = bytes === 0 ? "sent nothing" : "made no progress";
     const timer = setTimeout(
       () => this.cut(new BackendUnavailableError(`Backend "${backend}" ${what} for ${timeoutMs / 1000} s`)),
-      Math.min(timeoutMs - ms, this.mayEnd ? LAST_CHUNKS_MS : Infinity),
+      Math.min(timeoutMs - ms + slackMs, this.mayEnd ? LAST_CHUNKS_MS : Infinity),
     );
     const began = now();
     try {

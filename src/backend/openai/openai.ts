@@ -7,17 +7,19 @@
  * `Exchange.post` sends it → `Exchange.messages` splits the response into messages → `Answer.take` parses each →
  * `Answer.end` checks completeness. After a refusal the attempt may offer a reduced body.
  */
+import { isLarge } from "@inferd/client/protocol";
 import type { OpenAiBackendConfig } from "../../config/options.ts";
 import { createHttpClient, proxyFor } from "./http_client.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
 import { BackendUnavailableError } from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
-import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
-import { gradualJson, isLarge } from "../../ndjson/gradual_writer.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
+import { type Pace, UNPACED } from "../../ndjson/pace.ts";
 import { Answer } from "./answer.ts";
 import { toBackendError, toFailure, UpstreamError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { type Attempt, ServerFields } from "./fields.ts";
+import { largeBody } from "./large_body.ts";
 import { toOpenAiRequest } from "./request.ts";
 import { isBounded, parseJson } from "./values.ts";
 import { turn } from "../../inference/turn.ts";
@@ -37,6 +39,7 @@ export class OpenAiBackend implements Backend {
   readonly name: string;
   readonly #config: OpenAiBackendConfig;
   readonly #parallel: number;
+  readonly #pace: Pace;
   readonly #now: () => number;
   readonly #key: string | undefined;
   readonly #endpoint: string;
@@ -47,11 +50,18 @@ export class OpenAiBackend implements Backend {
   #client: Deno.HttpClient | undefined;
   #notify: (notice: BackendNotice) => void = () => {};
 
-  /** @param options `parallel`: reported in capabilities. `now`: monotonic clock in milliseconds; for tests. */
-  constructor(config: OpenAiBackendConfig, options: { readonly parallel: number; readonly now?: () => number }) {
+  /**
+   * @param options `parallel`: reported in capabilities. `pace`: how fast large requests are written; absent: at once.
+   * `now`: monotonic clock in milliseconds; for tests.
+   */
+  constructor(
+    config: OpenAiBackendConfig,
+    options: { readonly parallel: number; readonly pace?: Pace; readonly now?: () => number },
+  ) {
     this.name = config.name;
     this.#config = config;
     this.#parallel = options.parallel;
+    this.#pace = options.pace ?? UNPACED;
     this.#now = options.now ?? ((): number => performance.now());
     // A key read from a file ends with a newline.
     this.#key = config.apiKey?.trim();
@@ -156,7 +166,7 @@ export class OpenAiBackend implements Backend {
    * @throws {UpstreamError} If the server reports a failure.
    */
   async *#ask(exchange: Exchange, attempt: Attempt, answer: Answer): AsyncGenerator<BackendEvent> {
-    const body = isLarge(attempt.body) ? await gradualBody(attempt.body) : JSON.stringify(attempt.body);
+    const body = isLarge(attempt.body) ? await largeBody(attempt.body, this.#pace) : JSON.stringify(attempt.body);
     const response = await exchange.post(this.#endpoint, { headers: this.#headers, body });
     if (!response.ok) {
       const text = await exchange.beginning(MAX_FAILURE_BYTES);
@@ -226,16 +236,6 @@ export class OpenAiBackend implements Backend {
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
-}
-
-/** A large body, written while others are served. */
-async function gradualBody(body: JsonObject): Promise<Blob> {
-  const pieces: Blob[] = [];
-  for (const piece of gradualJson(body)) {
-    pieces.push(new Blob([piece]));
-    await turn();
-  }
-  return new Blob(pieces);
 }
 
 /** Endpoint URL; a query in the base URL is kept after the path. */

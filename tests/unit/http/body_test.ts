@@ -3,14 +3,15 @@ import { assert, assertEquals } from "@std/assert";
 import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../../../src/http/api_error.ts";
-import { readBody } from "../../../src/http/body.ts";
+import { type Bindings, readBody } from "../../../src/http/body.ts";
+import { PaceUnderTest } from "../../support/paces.ts";
 import { nextTurn } from "../../support/waiting.ts";
 import { MAX_JSON_VALUES } from "../../../src/inference/json_bounds.ts";
 
 const PIECE_BYTES = 65_536;
 
 /** What a body is read as, or why it is refused. All of it has arrived already. */
-async function read(text: string | Uint8Array): Promise<unknown> {
+async function read(text: string | Uint8Array, bindings: Bindings = {}): Promise<unknown> {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const body = new ReadableStream<Uint8Array>({
     start(controller): void {
@@ -26,7 +27,7 @@ async function read(text: string | Uint8Array): Promise<unknown> {
     });
     return context.body(null);
   });
-  const { status } = await app.request("/", { method: "POST", body });
+  const { status } = await app.request("/", { method: "POST", body }, bindings);
   assertEquals(status, 200);
   return outcome;
 }
@@ -70,4 +71,19 @@ Deno.test("others are served while a large body is parsed", async () => {
   for (; !isRead; turns++) await nextTurn();
   await reading;
   assert(turns > 2, `${turns} turns`);
+});
+
+Deno.test("reading a large body pauses while requests run, also when it is refused already, and not otherwise", async () => {
+  const test = new PaceUnderTest();
+  const long = "river ".repeat(1_000_000);
+  const pausesFor = async (text: string, running: number): Promise<number> => {
+    test.running = running;
+    test.pauses.length = 0;
+    await read(text, { pace: test.pace });
+    return test.pauses.length;
+  };
+  assert(await pausesFor(JSON.stringify([long]), 1) >= 2, `${test.pauses}`);
+  assert(await pausesFor(`{${long}`, 1) >= 2, `${test.pauses}`);
+  assertEquals(await pausesFor(JSON.stringify([long]), 0), 0);
+  assertEquals(await pausesFor(JSON.stringify(["short"]), 1), 0);
 });

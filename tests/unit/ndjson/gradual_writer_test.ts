@@ -1,5 +1,5 @@
+import { gradualJson, isLarge } from "@inferd/client/protocol";
 import { assert, assertEquals } from "@std/assert";
-import { gradualJson, isLarge } from "../../../src/ndjson/gradual_writer.ts";
 import { randomFrom } from "../../support/random.ts";
 
 const MOST_PIECE_BYTES = 2 * 1024 * 1024;

@@ -2,9 +2,10 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { FakeTime } from "@std/testing/time";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import { FrameTooLargeError } from "../../../src/pipeline/errors.ts";
-import { type ByteSource, FrameReader, type ReadEnd } from "../../../src/server/frame_reader.ts";
+import { type ByteSource, FrameReader, type ReadEnd, type ReadShared } from "../../../src/server/frame_reader.ts";
 import { LargeLine } from "../../../src/server/json_line.ts";
 import { Mailbox } from "../../support/mailbox.ts";
+import { PaceUnderTest } from "../../support/paces.ts";
 import { everyTurn } from "../../support/waiting.ts";
 
 const encoder = new TextEncoder();
@@ -174,7 +175,7 @@ Deno.test("a reader that is refused lets go at once, also while it waits for mor
     onDry: () => Promise.resolve(),
     onPause: () => {},
     onEnd: () => {},
-  }, { hold: (arriving, served) => held.push(arriving + served), room: () => undefined });
+  }, { account: { hold: (arriving, served) => held.push(arriving + served), room: () => undefined } });
   source.put("one\ntwo");
   assertEquals(await reader.next(), "one");
   const next = reader.next();
@@ -208,7 +209,7 @@ Deno.test("large lines of several connections that end at once are handed on one
 });
 
 /** Read what comes in pieces that are cut anywhere. */
-function reading(bytes: Uint8Array): FrameReader {
+function reading(bytes: Uint8Array, shared: ReadShared = {}): FrameReader {
   let at = 0;
   let pieces = 0;
   const source: ByteSource = {
@@ -224,7 +225,7 @@ function reading(bytes: Uint8Array): FrameReader {
     onDry: () => Promise.resolve(),
     onPause: () => {},
     onEnd: () => {},
-  });
+  }, shared);
 }
 
 Deno.test("a reader parses large lines while they arrive and gives them in their order, whatever is around them", async () => {
@@ -273,4 +274,16 @@ Deno.test("a large line that is too long, or not UTF-8, ends the lines", async (
   using reader = reading(encoder.encode(`one\n"${"x".repeat(9_000_000)}"\n`));
   assertEquals([await reader.next(), await reader.next()], ["one", undefined]);
   assertInstanceOf(reader.violation, FrameTooLargeError);
+});
+
+Deno.test("a reader pauses within a large line while requests run, and not otherwise", async () => {
+  const line = JSON.stringify({ text: "river ".repeat(1_000_000) });
+  const test = new PaceUnderTest();
+  for (const [running, least] of [[1, 5], [0, 0]] as const) {
+    test.running = running;
+    test.pauses.length = 0;
+    using reader = reading(encoder.encode(`${line}\n`), { pace: test.pace });
+    assert(JSON.stringify(valueOf(await reader.next())) === line);
+    assert(running === 0 ? test.pauses.length === 0 : test.pauses.length >= least, `${test.pauses}`);
+  }
 });

@@ -451,3 +451,28 @@ Deno.test("an answer's timings are those of the surface when the backend tells n
   const { queue_ms, prompt_ms = -1, generation_ms = -1 } = await timings({ type: "done", reason: "end", usage: USAGE });
   assertEquals([queue_ms, prompt_ms >= 0, generation_ms >= 0], [40, true, true]);
 });
+
+Deno.test("attachments that were checked beforehand, while others were served, are read as all others", async () => {
+  const line = (bytes: string): Record<string, unknown> => ({
+    messages: [{ role: "user", content: [{ type: "image", attachment_id: "a" }] }],
+    attachments: [{ id: "a", kind: "image", mime: "image/png", bytes }],
+  });
+  const outcome = (value: unknown): unknown => {
+    try {
+      return typeof v2Surface.read(value);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const long = "iVBORw0KGgoA".repeat(300_000);
+  for (const bytes of [long, `${long}é===`, `${long}a`, `${long}aa==`, "", 7, null]) {
+    let rests = 0;
+    const value = line(bytes as string);
+    await v2Surface.prepare?.(value, () => Promise.resolve(void rests++));
+    assertEquals(outcome(value), outcome(line(bytes as string)));
+    assertEquals(rests > 2, typeof bytes === "string" && bytes !== "", `${rests} rests`);
+  }
+  for (const value of [null, 1, [], { attachments: 1 }, { attachments: [null] }]) {
+    await v2Surface.prepare?.(value, () => Promise.resolve());
+  }
+});

@@ -1,6 +1,8 @@
 /**
  * Writes a value as JSON in pieces, with the bytes of `JSON.stringify`: many megabytes take that a tenth of a second at
  * once, and whoever sends them has others to serve.
+ *
+ * @module
  */
 
 /** Values with more characters than this are written in pieces, and texts in pieces of this many. */
@@ -10,7 +12,12 @@ const VALUE_LENGTH = 4;
 
 const encoder = new TextEncoder();
 
-/** Whether a value takes so long to write that it should be written in pieces. */
+/**
+ * Whether a value takes so long to write that it should be written in pieces.
+ *
+ * @param value As for {@linkcode isLonger}.
+ * @returns Whether it does.
+ */
 export function isLarge(value: unknown): boolean {
   return isLonger(value, PIECE_LENGTH);
 }
@@ -20,6 +27,8 @@ export function isLarge(value: unknown): boolean {
  * it than that.
  *
  * @param value Consists of what JSON can express, and of fields that are undefined.
+ * @param characters The limit, in UTF-16 units.
+ * @returns Whether they have.
  */
 export function isLonger(value: unknown, characters: number): boolean {
   return lengthLeft(value, characters) < 0;
@@ -42,10 +51,11 @@ function lengthLeft(value: unknown, left: number): number {
 }
 
 /**
- * The JSON of a value.
+ * Write a value as JSON.
  *
  * @param value As for {@linkcode isLonger}.
  * @param end Written after it.
+ * @returns The pieces, each made when it is asked for.
  */
 export function* gradualJson(value: unknown, end = ""): Generator<Uint8Array<ArrayBuffer>, void> {
   let texts: string[] = [];

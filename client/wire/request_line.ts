@@ -1,5 +1,5 @@
 /** A request as the line that is sent: at once, or, if it is long, in pieces that are made while it is sent. */
-import { gradualJson, isLarge, isLonger, MAX_FRAME_BYTES } from "../protocol/mod.ts";
+import { gradualJson, isLarge, MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { FrameTooLargeError } from "../errors/daemon_errors.ts";
 import { encodeFrame } from "./connection.ts";
 
@@ -17,11 +17,9 @@ export class RequestLine {
     if (this.#value === undefined) this.#bytes = encodeFrame(frame);
   }
 
-  /** @throws {FrameTooLargeError} If it is known already that it is longer than allowed. */
+  /** @throws {FrameTooLargeError} If it is longer than allowed, as far as that shows before it is written. */
   checkLength(): void {
-    if (this.#bytes !== undefined) checkLength(this.#bytes.length - 1);
-    // A value counts twice as much there as it takes at least.
-    else if (isLonger(this.#value, 2 * MAX_FRAME_BYTES)) throw tooLong();
+    checkLength(this.#bytes === undefined ? leastBytes(this.#value) : this.#bytes.length - 1);
   }
 
   /** All of it; absent: it is sent in {@linkcode pieces}. */
@@ -81,6 +79,17 @@ function plainCopy(value: unknown, levels: number): unknown {
     copy[key] = part;
   }
   return copy;
+}
+
+/** Bytes of a plain value if none of its characters takes more than one. */
+function leastBytes(value: unknown): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value !== "object" || value === null) return 1;
+  // Brackets, and a comma after all but one.
+  let bytes = 1;
+  if (Array.isArray(value)) { for (const element of value) bytes += leastBytes(element) + 1; }
+  else for (const [key, field] of Object.entries(value)) bytes += key.length + 4 + leastBytes(field);
+  return Math.max(bytes, 2);
 }
 
 function checkLength(bytes: number): void {

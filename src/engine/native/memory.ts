@@ -2,7 +2,7 @@
  * Memory budget: whether weights and context fit. Checked before allocation, because Linux overcommits and kills the
  * process that uses the memory.
  */
-import { groupBytes } from "./control_group.ts";
+import { groupBytes } from "./libc/control_group.ts";
 import { kernelFiles } from "./libc/kernel_files.ts";
 
 /** Share of the available memory that the engine may use. */

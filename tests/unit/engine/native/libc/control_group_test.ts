@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { groupBytes } from "../../../../src/engine/native/control_group.ts";
+import { groupBytes } from "../../../../../src/engine/native/libc/control_group.ts";
 
 /** The kernel's files. */
 const machine = (files: Readonly<Record<string, string>>) => (path: string): string | undefined => files[path];

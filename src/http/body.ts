@@ -1,12 +1,13 @@
 /** Reads request bodies: size limit, JSON, schema, and how fast large ones are read. The server limits the time. */
 import type { Context } from "hono";
+import { MAX_MESSAGES } from "@inferd/client/protocol";
 import type { z } from "zod";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 import { turn } from "../inference/turn.ts";
 import { GradualParser, TooManyValuesError } from "../ndjson/gradual_parser.ts";
 import { movedMs, type Pace, UNPACED } from "../ndjson/pace.ts";
-import { ApiError } from "./api_error.ts";
-import { isTooDeep, MAX_NESTING } from "./nesting.ts";
+import { ApiError, invalid } from "./api_error.ts";
+import { isTooDeep, longList, MAX_NESTING } from "./nesting.ts";
 
 /** Largest body in bytes, equal to the daemon's frame limit. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -35,6 +36,8 @@ export async function readBody<Schema extends z.ZodType>(
   if (isTooDeep(value)) {
     throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
   }
+  const long = longList(value, MAX_MESSAGES);
+  if (long !== undefined) throw invalid(long, `must have at most ${MAX_MESSAGES} elements, with those within them`);
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
   throw problem(parsed.error.issues);

@@ -16,7 +16,7 @@ import {
   shown,
 } from "../pipeline/resolve.ts";
 import { type Attachments, MEDIA_KINDS } from "./attachments.ts";
-import { ROLES } from "./generation.ts";
+import { checkMessages, ROLES } from "./generation.ts";
 import { readJsonObject } from "./json_limits.ts";
 import { readToolName } from "./tools.ts";
 
@@ -48,13 +48,14 @@ export function readConversation(value: unknown, attachments: Attachments): Chat
 class ConversationReader {
   readonly #attachments: Attachments;
   readonly #calls = new Map<string, Call>();
+  #count = 0;
 
   constructor(attachments: Attachments) {
     this.#attachments = attachments;
   }
 
   read(value: unknown): ChatMessage[] {
-    const messages = readNonEmptyArray("messages", value).map((message, index) => this.#message(message, index));
+    const messages = this.#entries("messages", value).map((message, index) => this.#message(message, index));
     for (const [id, { field, answered }] of this.#calls) {
       if (answered) continue;
       // No chat template can render it, and only the caller knows the result.
@@ -78,7 +79,15 @@ class ConversationReader {
 
   /** The nesting ends with a result in a message: a result holds no results. */
   #blocks(field: string, value: unknown, place: Place): ContentBlock[] {
-    return readNonEmptyArray(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, place));
+    return this.#entries(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, place));
+  }
+
+  /** Messages, or blocks. */
+  #entries(field: string, value: unknown): readonly unknown[] {
+    const entries = readNonEmptyArray(field, value);
+    this.#count += entries.length;
+    checkMessages(this.#count);
+    return entries;
   }
 
   #block(field: string, value: unknown, place: Place): ContentBlock {

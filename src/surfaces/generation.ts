@@ -10,6 +10,7 @@ import {
   MAX_GRAMMAR_ALTERNATIVES,
   MAX_GRAMMAR_BYTES,
   MAX_LOGIT_BIASES,
+  MAX_MESSAGES,
   MAX_STOP_STRINGS,
   SAMPLING_LIMITS,
   type V1Role,
@@ -30,6 +31,15 @@ const MAX_INT32 = 2 ** 31 - 1;
 const MAX_TOKEN_LENGTH = 64;
 
 const encoder = new TextEncoder();
+
+/**
+ * @param count Messages, and their blocks, so far.
+ * @throws {InvalidRequestError} If there are too many: reading them takes long, and no context has room for so many.
+ */
+export function checkMessages(count: number): void {
+  if (count <= MAX_MESSAGES) return;
+  throw new InvalidRequestError(`"messages" must have at most ${MAX_MESSAGES} messages and blocks, this one has more`);
+}
 
 /** @throws {InvalidRequestError} If it is too large. */
 export function readGrammar(value: unknown): string {

@@ -15,7 +15,7 @@ import {
   type ResolvedRequest,
   type StreamedAnswer,
 } from "../pipeline/resolve.ts";
-import { readGrammar, readSampling, ROLES } from "./generation.ts";
+import { checkMessages, readGrammar, readSampling, ROLES } from "./generation.ts";
 import type { Surface } from "./surface.ts";
 
 export const v1Surface: Surface = {
@@ -55,7 +55,9 @@ function readGeneration(value: Readonly<Record<string, unknown>>): GenerationReq
 }
 
 function readMessages(value: unknown): ChatMessage[] {
-  return readNonEmptyArray("messages", value).map((message, index) => {
+  const messages = readNonEmptyArray("messages", value);
+  checkMessages(messages.length);
+  return messages.map((message, index) => {
     const { role, content } = readRecord(`messages[${index}]`, message);
     return {
       role: readOneOf(`messages[${index}].role`, role, ROLES),

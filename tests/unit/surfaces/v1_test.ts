@@ -138,3 +138,13 @@ Deno.test("each finish has its stop_reason", async () => {
     assertEquals(typeof step === "object" ? step.stopReason : step, stopReason);
   }
 });
+
+Deno.test("resolve refuses more messages than any context has room for", () => {
+  const messages = (count: number): unknown[] => Array.from({ length: count }, () => MESSAGES[0]);
+  assertAccepted({ messages: messages(8192) });
+  assertThrows(
+    () => v1Surface.read({ messages: messages(8193) }),
+    InvalidRequestError,
+    '"messages" must have at most 8192 messages and blocks',
+  );
+});

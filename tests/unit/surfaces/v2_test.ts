@@ -476,3 +476,16 @@ Deno.test("attachments that were checked beforehand, while others were served, a
     await v2Surface.prepare?.(value, () => Promise.resolve());
   }
 });
+
+Deno.test("resolve refuses more messages and blocks than any context has room for", () => {
+  const conversation = (blocks: number): unknown[] => [{
+    role: "user",
+    content: Array.from({ length: blocks }, () => ({ type: "text", text: "a" })),
+  }];
+  v2Surface.read({ messages: conversation(8191) });
+  assertThrows(
+    () => v2Surface.read({ messages: conversation(8192) }),
+    InvalidRequestError,
+    '"messages" must have at most 8192 messages and blocks',
+  );
+});

@@ -59,17 +59,17 @@ export class Bursts {
 
   /**
    * Milliseconds until waiting requests start, if no other arrives. Others are waited for where that takes little
-   * beside the prompts: longer once several have come, or several came last time.
+   * beside the prompts: longer while fewer have come than last time, or than make a burst.
    *
    * @param waiting Number of waiting requests.
    */
   startsIn(waiting: number): number {
     const { decoder, now, parallel, slots } = this.#options;
-    const expected = Math.min(this.#before, parallel);
-    if (!decoder.apart || waiting >= parallel || expected > 1 && waiting >= expected) return 0;
+    if (!decoder.apart || waiting >= parallel) return 0;
     if (this.#promptsMs < BURST_MS || this.#tokens >= BATCH_TOKENS) return 0;
     if (slots.all.some(({ job }) => job !== undefined)) return 0;
-    const pause = expected > 1 || this.#count > 1 ? PAUSE_MS : SHORT_PAUSE_MS;
+    const isLikely = this.#before > 1 ? waiting < this.#before : this.#count > 1;
+    const pause = isLikely ? PAUSE_MS : SHORT_PAUSE_MS;
     return Math.max(0, Math.min(this.#newestAt + pause, this.#firstAt + BURST_MS) - now());
   }
 

@@ -779,8 +779,11 @@ Deno.test("Scheduler waits a moment for the rest of a burst that is as long as t
   assertEquals(scheduler.busyIn, 0);
   run(scheduler);
   pass(100);
-  // All that are expected are there.
+  // All that are expected are there, perhaps more follow.
   submitBurst(scheduler, "qrstuvw");
+  assertEquals(scheduler.busyIn, 2);
+  pass(1);
+  scheduler.submit(job(7, "x".repeat(30), { maxTokens: 1 }));
   assertEquals(scheduler.busyIn, 0);
 });
 

@@ -13,6 +13,33 @@ const VALUE_LENGTH = 4;
 const encoder = new TextEncoder();
 
 /**
+ * A long text in parts, which {@linkcode gradualJson} writes one after the other: joining them would copy all of it at
+ * once.
+ */
+export class JoinedText {
+  /** In order; none ends within a character. */
+  readonly parts: readonly string[];
+
+  /**
+   * Create a text.
+   *
+   * @param parts In order; none ends within a character.
+   */
+  constructor(...parts: readonly string[]) {
+    this.parts = parts;
+  }
+
+  /**
+   * For `JSON.stringify`.
+   *
+   * @returns The whole text.
+   */
+  toJSON(): string {
+    return this.parts.join("");
+  }
+}
+
+/**
  * Whether a value takes so long to write that it should be written in pieces.
  *
  * @param value As for {@linkcode isLonger}.
@@ -26,7 +53,7 @@ export function isLarge(value: unknown): boolean {
  * Whether the texts of a value, with a little for each value in it, have more characters than this. Looks at no more of
  * it than that.
  *
- * @param value Consists of what JSON can express, and of fields that are undefined.
+ * @param value Consists of what JSON can express, of texts in parts, and of fields that are undefined.
  * @param characters The limit, in UTF-16 units.
  * @returns Whether they have.
  */
@@ -72,7 +99,8 @@ export function* gradualJson(value: unknown, end = ""): Generator<Uint8Array<Arr
 
 function* textsOf(value: unknown): Generator<string, void> {
   if (!isLarge(value)) return yield JSON.stringify(value) ?? "null";
-  if (typeof value === "string") return yield* stringTexts(value);
+  if (typeof value === "string") return yield* stringTexts([value]);
+  if (value instanceof JoinedText) return yield* stringTexts(value.parts);
   let separator = "";
   if (Array.isArray(value)) {
     yield "[";
@@ -93,14 +121,16 @@ function* textsOf(value: unknown): Generator<string, void> {
   yield "}";
 }
 
-function* stringTexts(text: string): Generator<string, void> {
+function* stringTexts(parts: readonly string[]): Generator<string, void> {
   yield '"';
-  for (let at = 0; at < text.length;) {
-    let end = Math.min(at + PIECE_LENGTH, text.length);
-    // Halves of a pair would be escaped.
-    if (end < text.length && isLeadingHalf(text.charCodeAt(end - 1))) end--;
-    yield JSON.stringify(text.slice(at, end)).slice(1, -1);
-    at = end;
+  for (const text of parts) {
+    for (let at = 0; at < text.length;) {
+      let end = Math.min(at + PIECE_LENGTH, text.length);
+      // Halves of a pair would be escaped.
+      if (end < text.length && isLeadingHalf(text.charCodeAt(end - 1))) end--;
+      yield JSON.stringify(text.slice(at, end)).slice(1, -1);
+      at = end;
+    }
   }
   yield '"';
 }

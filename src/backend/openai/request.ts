@@ -15,6 +15,7 @@
  * - Messages cannot hold video. Attachments in a tool result go into the next user message, because a tool message holds
  *   text only.
  */
+import { isLarge, JoinedText } from "@inferd/client/protocol";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../../inference/errors.ts";
 import {
   ANY_OBJECT,
@@ -176,7 +177,11 @@ function textOf(block: ContentBlock): string {
 }
 
 function toPart({ kind, mime, base64 }: Attachment): JsonObject {
-  if (kind === "image") return { type: "image_url", image_url: { url: `data:${mime};base64,${base64}` } };
+  if (kind === "image") {
+    const head = `data:${mime};base64,`;
+    const url = isLarge(base64) ? new JoinedText(head, base64) : head + base64;
+    return { type: "image_url", image_url: { url } };
+  }
   const format = kind === "audio" ? AUDIO_FORMATS.get(mime.toLowerCase()) : undefined;
   if (format !== undefined) return { type: "input_audio", input_audio: { data: base64, format } };
   throw new AttachmentUnsupportedError(

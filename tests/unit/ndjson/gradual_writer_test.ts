@@ -1,4 +1,4 @@
-import { gradualJson, isLarge } from "@inferd/client/protocol";
+import { gradualJson, isLarge, JoinedText } from "@inferd/client/protocol";
 import { assert, assertEquals } from "@std/assert";
 import { randomFrom } from "../../support/random.ts";
 
@@ -47,4 +47,12 @@ Deno.test("many small values are written in pieces, too, and few ones in one", (
   assert(pieces.length > 5, `${pieces.length} pieces`);
   assertEquals(written(many), `${JSON.stringify(many)}\n`);
   assertEquals([isLarge(many), isLarge(many.slice(0, 100))], [true, false]);
+});
+
+Deno.test("a text in parts is written as the whole text", () => {
+  const text = `"${"é".repeat(300_000)}`;
+  const value = { url: new JoinedText("data:", text, ""), after: [new JoinedText()] };
+  assert(isLarge(value));
+  assert(written(value) === `${JSON.stringify({ url: `data:${text}`, after: [""] })}\n`);
+  assertEquals(written(new JoinedText("a", "b")), `"ab"\n`);
 });

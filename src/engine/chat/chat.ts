@@ -17,7 +17,6 @@ import { defined } from "../../inference/objects.ts";
 import { type PromptSize, tooLongMessage } from "../../inference/prompt_size.ts";
 import { infillTokens, promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
 import { finish, type Work } from "../../work/work.ts";
-import { behindThought, type Thoughts } from "./render/begun_answer.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
 import { commonPrefix } from "./probe/prober.ts";
 import type { Mood } from "./probe/thinking_switch.ts";
@@ -268,29 +267,21 @@ export class Chat {
     const begun = isContinued ? this.#begunIn(last) : undefined;
     const isEmpty = isContinued && begun === undefined && last.calls === undefined;
     const asked = isEmpty ? turns.slice(0, -1) : turns;
-    const rendering = { tools, form: this.#form, variables: mood.variables, rename };
     try {
-      const prompt = generationPrompt ?? begun === undefined;
-      const rendered = yield* renderJoined(renderer, { ...rendering, turns: asked, prompt });
-      if (begun === undefined) return { rendered };
-      const cut = cutAfterInput(rendered);
-      const thoughts = begun === "text" ? this.#thoughts : undefined;
-      if (thoughts === undefined) return { rendered: cut, begun };
-      const whole = { ...rendering, turns, prompt };
-      return { rendered: yield* behindThought(cut, renderer, { rendering: whole, thoughts }), begun };
+      const rendered = yield* renderJoined(renderer, {
+        turns: asked,
+        tools,
+        form: this.#form,
+        prompt: generationPrompt ?? begun === undefined,
+        variables: mood.variables,
+        rename,
+      });
+      return begun === undefined ? { rendered } : { rendered: cutAfterInput(rendered), begun };
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       const where = error.raised ? "" : ` (line ${error.line})`;
       throw new PromptError(`The model's chat template refuses this conversation${where}: ${error.message}`);
     }
-  }
-
-  /** How thoughts before an answer are written. */
-  get #thoughts(): Thoughts | undefined {
-    const { thought, channels } = this.dialect;
-    if (thought === undefined || channels !== undefined) return undefined;
-    const close = withControlNames(textOf(thought.close)).trim();
-    return { close, isOpen: (opening) => this.#startOf(opening) === "thought", specials: this.#guarded };
   }
 
   /** Which section of a partial assistant message is to be continued. */

@@ -12,11 +12,10 @@ interface Begun {
   readonly start: string;
 }
 
-/** @param content What the assistant has begun; absent: nothing. */
-async function begin(family: Family, content?: ChatMessage["content"], thinking = false): Promise<Begun> {
+async function begin(family: Family, content: ChatMessage["content"], thinking = false): Promise<Begun> {
   const model = familyModel(family);
   const chat = await Chat.of(model, 4096);
-  const messages: ChatMessage[] = content === undefined ? [HI] : [HI, { role: "assistant", content }];
+  const messages: ChatMessage[] = [HI, { role: "assistant", content }];
   const { tokens, start } = chat.render({ ...PLAIN, messages, thinking });
   return { prompt: shown(model, tokens), start };
 }
@@ -29,30 +28,7 @@ for (const family of FAMILIES) {
       assertEquals([prompt.split("The weather is").length, start], [2, "text"]);
     }
   });
-
-  Deno.test(`answer that is begun without thinking begins like a new one when the family is ${family.name}`, async () => {
-    const { prompt: opening } = await begin(family);
-    const { prompt } = await begin(family, "The weather is");
-    assert(prompt.startsWith(opening), `${opening}\n---\n${prompt}`);
-  });
 }
-
-Deno.test("thought that the prompt opens is closed before what the assistant has begun", async () => {
-  const family = FAMILIES.find(({ name }) => name === "DeepSeek R1");
-  assert(family !== undefined);
-  for (const thinking of [false, true]) {
-    const { prompt, start } = await begin(family, "So", thinking);
-    assert(prompt.endsWith("«<｜Assistant｜>»«<think>»\n\n«</think>»\n\nSo"), prompt);
-    assertEquals(start, "text");
-  }
-});
-
-Deno.test("frame of the text comes between the empty thought and what the assistant has begun", async () => {
-  const family = FAMILIES.find(({ name }) => name === "Command");
-  assert(family !== undefined);
-  const { prompt } = await begin(family, "So");
-  assert(prompt.endsWith("«<|START_THINKING|>»«<|END_THINKING|>»«<|START_RESPONSE|>»So"), prompt);
-});
 
 Deno.test("answer goes on in the channel for answers when the assistant has begun it", async () => {
   const { prompt } = await begin(HARMONY, "So");

@@ -125,7 +125,7 @@ export const IMAGE_TOKEN_BUDGETS: readonly number[] = [70, 140, 280, 560, 1120];
 export const ADMIN_BACKLOG_EVENTS: number = 256;
 
 /** The most messages of a request, each of their blocks counted like a message. */
-export const MAX_MESSAGES: number = 8192;
+export const MAX_MESSAGES: number = 16_384;
 
 /** The most attachments a v2 request may carry. */
 export const MAX_ATTACHMENTS: number = 32;

@@ -90,20 +90,23 @@ Deno.test("reading a large body pauses while requests run, also when it is refus
 
 Deno.test("lists are limited with what is within their elements, since checking and converting them takes long", async () => {
   const texts = (count: number): unknown[] => Array.from({ length: count }, () => ({ type: "text", text: "" }));
-  const rule = "must have at most 8192 elements, with those within them";
+  const rule = "must have at most 16384 elements, with those within them";
   for (
     const [body, refused] of [
-      [{ messages: texts(8193) }, `"messages" ${rule}`],
-      [{ messages: texts(8192) }, undefined],
-      [{ messages: [{ role: "user", content: texts(8192) }] }, `"messages" ${rule}`],
+      [{ messages: texts(16385) }, `"messages" ${rule}`],
+      [{ messages: texts(16384) }, undefined],
+      [{ messages: [{ role: "user", content: texts(16384) }] }, `"messages" ${rule}`],
       [
-        { messages: [{ role: "user", content: [{ type: "tool_result", content: texts(8191) }] }] },
+        { messages: [{ role: "user", content: [{ type: "tool_result", content: texts(16383) }] }] },
         `"messages" ${rule}`,
       ],
-      [{ messages: [{ role: "assistant", tool_calls: texts(8191) }] }, undefined],
-      [{ input: Array.from({ length: 8193 }, () => "") }, `"input" ${rule}`],
-      [{ documents: Array.from({ length: 8193 }, () => "") }, `"documents" ${rule}`],
-      [{ prompt: Array.from({ length: 9000 }, () => "a"), tokens: Array.from({ length: 9000 }, () => 1) }, undefined],
+      [{ messages: [{ role: "assistant", tool_calls: texts(16383) }] }, undefined],
+      [{ input: Array.from({ length: 16385 }, () => "") }, `"input" ${rule}`],
+      [{ documents: Array.from({ length: 16385 }, () => "") }, `"documents" ${rule}`],
+      [
+        { prompt: Array.from({ length: 17_000 }, () => "a"), tokens: Array.from({ length: 17_000 }, () => 1) },
+        undefined,
+      ],
     ] as const
   ) {
     assertEquals(await read(JSON.stringify(body)), refused ?? body);

@@ -141,10 +141,10 @@ Deno.test("each finish has its stop_reason", async () => {
 
 Deno.test("resolve refuses more messages than any context has room for", () => {
   const messages = (count: number): unknown[] => Array.from({ length: count }, () => MESSAGES[0]);
-  assertAccepted({ messages: messages(8192) });
+  assertAccepted({ messages: messages(16384) });
   assertThrows(
-    () => v1Surface.read({ messages: messages(8193) }),
+    () => v1Surface.read({ messages: messages(16385) }),
     InvalidRequestError,
-    '"messages" must have at most 8192 messages and blocks',
+    '"messages" must have at most 16384 messages and blocks',
   );
 });

@@ -482,10 +482,10 @@ Deno.test("resolve refuses more messages and blocks than any context has room fo
     role: "user",
     content: Array.from({ length: blocks }, () => ({ type: "text", text: "a" })),
   }];
-  v2Surface.read({ messages: conversation(8191) });
+  v2Surface.read({ messages: conversation(16383) });
   assertThrows(
-    () => v2Surface.read({ messages: conversation(8192) }),
+    () => v2Surface.read({ messages: conversation(16384) }),
     InvalidRequestError,
-    '"messages" must have at most 8192 messages and blocks',
+    '"messages" must have at most 16384 messages and blocks',
   );
 });

@@ -25,7 +25,7 @@ export class JoinedText {
    *
    * @param parts In order; none ends within a character.
    */
-  constructor(...parts: readonly string[]) {
+  constructor(parts: readonly string[]) {
     this.parts = parts;
   }
 

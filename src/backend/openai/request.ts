@@ -179,7 +179,7 @@ function textOf(block: ContentBlock): string {
 function toPart({ kind, mime, base64 }: Attachment): JsonObject {
   if (kind === "image") {
     const head = `data:${mime};base64,`;
-    const url = isLarge(base64) ? new JoinedText(head, base64) : head + base64;
+    const url = isLarge(base64) ? new JoinedText([head, base64]) : head + base64;
     return { type: "image_url", image_url: { url } };
   }
   const format = kind === "audio" ? AUDIO_FORMATS.get(mime.toLowerCase()) : undefined;

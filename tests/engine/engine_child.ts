@@ -65,6 +65,10 @@ export class EngineChild implements AsyncDisposable {
     return engine;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** Send it a signal. */
   signal(signal: Deno.Signal): void {
     this.#child.kill(signal);

@@ -19,11 +19,13 @@ Deno.test("native library tells how far it is with a model, which is not reporte
   library.loadBackends({ narrow: false });
   for (const ms of [1000, 0]) {
     const shares: number[] = [];
-    using progress = new LoadProgress((share) => shares.push(share), clock(ms));
+    const allocated: number[] = [];
+    using progress = new LoadProgress((share) => shares.push(share), () => allocated.push(shares.length), clock(ms));
     const params = library.llama.llama_model_default_params();
     progress.watch(params);
     assert(library.llama.llama_model_load_from_file(cString(MODEL_PATH), params) !== null);
     assertRises(shares);
+    assertEquals(allocated, [0], "once, before anything is loaded");
     if (ms === 0) assertEquals(shares, []);
     else assert(shares.length > 10 && shares.at(-1) === 1, shares.join(" "));
   }
@@ -36,7 +38,7 @@ Deno.test("a file that is not in memory is read with reports, one that is there 
     for (const path of paths) await Deno.truncate(path, 100 * MIB);
     const read = (ms: number): number[] => {
       const shares: number[] = [];
-      using progress = new LoadProgress((share) => shares.push(share), clock(ms));
+      using progress = new LoadProgress((share) => shares.push(share), undefined, clock(ms));
       progress.read(paths);
       return shares;
     };

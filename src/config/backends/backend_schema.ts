@@ -107,7 +107,7 @@ export const BACKENDS = {
       }),
       mmap: inFile("mmap", {
         type: boolean(),
-        otherwise: "where the device can use it",
+        otherwise: "false if read weights get large pages and take at most half of the available memory, else true",
         help: "map the model's file into memory instead of reading it",
       }),
       mlock: inFile("mlock", {

@@ -1,6 +1,7 @@
 /**
- * How far weights are loaded. The native library calls back before every tensor; but where it maps a file that is not in
- * memory, one system call reads all of it, so such a file is read here first.
+ * How far weights are loaded. The native library calls back before every tensor, the first time when it has allocated
+ * memory for all; but where it maps a file that is not in memory, one system call reads all of it, so such a file is read
+ * here first.
  */
 import { dataView, MODEL_PARAM } from "./library.ts";
 
@@ -13,7 +14,7 @@ const SKIPPED_BYTES = 64 * 1024 * 1024;
 
 /** Reports progress a few times a second. */
 export class LoadProgress implements Disposable {
-  readonly #report: (share: number) => void;
+  readonly #report: ((share: number) => void) | undefined;
   readonly #now: () => number;
   readonly #callback: Deno.UnsafeCallback<{ parameters: ["f32", "pointer"]; result: "bool" }>;
   /** What loads at once is not worth a report. */
@@ -24,13 +25,21 @@ export class LoadProgress implements Disposable {
    * Report progress.
    *
    * @param report Called with the share that is loaded, 0 … 1, which only grows; must not throw.
+   * @param onAllocated Called when memory for the weights is there and nothing is in it; must not throw.
    * @param now Monotonic clock in milliseconds.
    */
-  constructor(report: (share: number) => void, now: () => number = () => performance.now()) {
+  constructor(
+    report: ((share: number) => void) | undefined,
+    onAllocated: () => void = () => {},
+    now: () => number = () => performance.now(),
+  ) {
     this.#report = report;
+    let isAllocated = false;
     this.#now = now;
     this.#told = now();
     this.#callback = new Deno.UnsafeCallback({ parameters: ["f32", "pointer"], result: "bool" }, (share) => {
+      if (!isAllocated) onAllocated();
+      isAllocated = true;
       this.#reached(share);
       return true;
     });
@@ -70,6 +79,6 @@ export class LoadProgress implements Disposable {
     if (share <= this.#share || this.#now() - this.#told < EVERY_MS) return;
     this.#told = this.#now();
     this.#share = share;
-    this.#report(share);
+    this.#report?.(share);
   }
 }

@@ -7,6 +7,8 @@ import { kernelFiles } from "./libc/kernel_files.ts";
 
 /** Share of the available memory that the engine may use. */
 const MEMORY_SHARE = 0.9;
+/** Share of the available memory up to which weights are copied. */
+const COPIED_SHARE = 0.5;
 /** Minimum context, unless a smaller one is configured. */
 const LEAST_CONTEXT_TOKENS = 512;
 /** Reduced contexts are multiples of this. */
@@ -45,6 +47,17 @@ export function availableBytes(): number {
   const kernel = kernelFiles();
   const { available } = Deno.systemMemoryInfo();
   return Math.min(available, (kernel && groupBytes(kernel.text)) ?? Infinity);
+}
+
+/**
+ * Whether weights are copied rather than mapped, unless configured otherwise. Large pages are to be had for copies only;
+ * but mapped weights are memory that the kernel can give to somebody else.
+ *
+ * @param weightBytes Their size.
+ * @param available Available memory in bytes.
+ */
+export function copiesWeights(weightBytes: number, available: number): boolean {
+  return weightBytes <= available * COPIED_SHARE;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A loaded model: file, metadata and vocabulary. Tokenizes and detokenizes; `context.ts` decodes. */
-import { checkWeights } from "./memory.ts";
+import { LargePages } from "./libc/large_pages.ts";
+import { checkWeights, copiesWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
 import { type Backends, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 import { type InfillTokens, infillTokensOf } from "./infill_tokens.ts";
@@ -204,12 +205,14 @@ export class Model {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
     }
     if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
-    const { settings = {} } = options;
-    const pointed = applyToModel(params, settings);
-    using progress = options.onProgress && new LoadProgress(options.onProgress);
+    const { settings = {}, available = Infinity } = options;
+    const largePages = accelerator === "cpu" ? LargePages.of() : undefined;
+    const mapped = settings.mmap ?? !(largePages !== undefined && copiesWeights(bytes, available));
+    const pointed = applyToModel(params, mapped ? settings : { ...settings, mmap: false });
+    using progress = new LoadProgress(options.onProgress, () => largePages?.use());
     // More than fits into memory would be read twice.
-    if (settings.mmap !== false && bytes < (options.available ?? Infinity)) progress?.read(paths);
-    progress?.watch(params);
+    if (mapped && bytes < available) progress.read(paths);
+    progress.watch(params);
     const handle = loadFiles(library, paths, params);
     // Keeps the memory that the struct points to alive until here.
     pointed.fill(0);

@@ -14,7 +14,8 @@ function largeBytes(pid: number): number {
 }
 
 Deno.test({
-  name: "weights are read into large pages, and mapped if wished or if they take more than half of the memory",
+  name:
+    "weights and caches are in large pages, and weights mapped if wished or if they take more than half of the memory",
   ignore: LargePages.of() === undefined,
   fn: () =>
     inFolder(async (folder) => {
@@ -33,6 +34,10 @@ Deno.test({
       };
       const { isMapped, large } = await start({});
       assert(!isMapped && large > 0.8 * size, `${large} of ${size} bytes`);
+      // 12 layers, K and V, 512 numbers of two bytes.
+      const cacheBytes = 4096 * 12 * 2 * 512 * 2;
+      const longer = (await start({ contextTokens: 512 + 4096 })).large - large;
+      assert(longer > 0.8 * cacheBytes, `${longer} of ${cacheBytes} bytes`);
       assert((await start({ native: { mmap: true } })).isMapped);
       assert((await start({ memoryBytes: 1.9 * size })).isMapped);
       assertEquals(new Set(answers).size, 1);

@@ -11,7 +11,7 @@ import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { ThreadPools } from "./threads/pools.ts";
 import { cpuMs, StepTimer, ThreadGovernor } from "./threads/governor.ts";
 import { openFreeCores } from "./threads/free_cores.ts";
-import { applyToContext, useAdapters } from "./settings.ts";
+import { applyToContext, openContext, useAdapters } from "./settings.ts";
 
 /** Maximum tokens of a step. */
 export const BATCH_TOKENS = 512;
@@ -247,7 +247,7 @@ function createContext(
   for (const { cells, apart } of memoryLayouts(model, options)) {
     view.setUint8(CONTEXT_PARAM.unified, apart ? 0 : 1);
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
-    const handle = llama.llama_init_from_model(model.handle, params);
+    const handle = openContext(library, model, params);
     if (handle === null) continue;
     useAdapters(library, handle, model.adapters);
     return { handle, apart };

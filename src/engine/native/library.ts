@@ -208,6 +208,8 @@ export interface Library {
   copy(target: Float32Array<ArrayBuffer>, source: NonNullable<Deno.PointerValue>): void;
   /** First error logged by native code since the last call, without its function's name. */
   takeError(): string | undefined;
+  /** Look in at each line that native code logs while loading; `undefined`: no more. */
+  watchLog(look: (() => void) | undefined): void;
   /**
    * Ends loading: from now on native code logs to stderr.
    *
@@ -231,10 +233,12 @@ export function openLibrary({ folder, own, accelerator }: LibrarySource): Librar
   const llama = open(folder, "llama", LLAMA_SYMBOLS);
   checkVersion(folder, base, llama);
   let firstError: string | undefined;
+  let lookIn: (() => void) | undefined;
   let print: ((text: Deno.PointerObject) => void) | undefined;
   const log = new Deno.UnsafeCallback(
     { parameters: ["i32", "pointer", "pointer"], result: "void" } as const,
     (level, text) => {
+      lookIn?.();
       if (level < LOG_LEVEL_WARN || level > LOG_LEVEL_ERROR || text === null) return;
       if (print !== undefined) return print(text);
       const line = Deno.UnsafePointerView.getCString(text);
@@ -273,6 +277,7 @@ export function openLibrary({ folder, own, accelerator }: LibrarySource): Librar
       copyBytes(target, source, BigInt(target.byteLength));
     },
     takeError,
+    watchLog: (look): void => void (lookIn = look),
     endLoading({ alone, accelerator: computes }: { alone: boolean; accelerator?: string } = { alone: false }): void {
       print = alone ? nativePrint() : undefined;
       if (print !== undefined) {

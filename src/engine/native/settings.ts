@@ -1,6 +1,7 @@
 /** Applies the operator's model settings to native structs. */
 import type { NativeSettings } from "../ipc/messages.ts";
 import { ModelError } from "./first_look.ts";
+import { LargePages } from "./libc/large_pages.ts";
 import { CONTEXT_PARAM, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 
 /** `ggml_type`. */
@@ -59,6 +60,27 @@ export function applyToContext(params: Uint8Array<ArrayBuffer>, settings: Native
   if (ropeScaling !== undefined) view.setInt32(CONTEXT_PARAM.ropeScaling, ROPE[ropeScaling], true);
   if (ropeFreqBase !== undefined) view.setFloat32(CONTEXT_PARAM.ropeFreqBase, ropeFreqBase, true);
   if (ropeFreqScale !== undefined) view.setFloat32(CONTEXT_PARAM.ropeFreqScale, ropeFreqScale, true);
+}
+
+/**
+ * Create a context; on a CPU its caches get large pages.
+ *
+ * @returns `null` if there is not enough memory, or if settings do not go with the model.
+ */
+export function openContext(
+  library: Library,
+  { handle, accelerator }: { readonly handle: NonNullable<Deno.PointerValue>; readonly accelerator: string },
+  params: Uint8Array<ArrayBuffer>,
+): Deno.PointerValue {
+  const largePages = accelerator === "cpu" ? LargePages.of() : undefined;
+  // It logs between allocating a cache and clearing it.
+  library.watchLog(() => largePages?.use());
+  try {
+    return library.llama.llama_init_from_model(handle, params);
+  } finally {
+    library.watchLog(undefined);
+    largePages?.use();
+  }
 }
 
 /** Bytes per element of the K and the V cache. */

@@ -2,7 +2,7 @@
  * A llama.cpp context that embeds or scores texts: many texts per batch, each a sequence. `encoder.ts` decides which
  * texts go into a batch and on how many threads.
  */
-import { applyToContext, useAdapters } from "./settings.ts";
+import { applyToContext, openContext, useAdapters } from "./settings.ts";
 import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { ModelError } from "./first_look.ts";
@@ -68,7 +68,7 @@ export class TextContext {
     view.setInt32(CONTEXT_PARAM.pooling, pooling, true);
     view.setUint8(CONTEXT_PARAM.embeddings, 1);
     view.setUint8(CONTEXT_PARAM.unified, 1);
-    const handle = llama.llama_init_from_model(model.handle, params);
+    const handle = openContext(library, model, params);
     if (handle === null) {
       throw new ModelError(
         `Cannot make a context of ${textTokens} tokens: ${library.takeError() ?? "there is not enough memory"}`,

@@ -1,6 +1,6 @@
 /**
- * Large pages (2 MiB) for the memory of weights. Each token reads them from end to end, and with small pages a tenth of
- * that time is spent finding these. Linux.
+ * Large pages (2 MiB) for the memory of weights and caches. Each token reads them from end to end, and with small pages a
+ * tenth of that time is spent finding these. Linux.
  *
  * glibc's own setting for it (`glibc.malloc.hugetlb`) works by chance in versions that are still in use.
  */

@@ -29,7 +29,7 @@ Deno.test({
     await daemon.stderr.has("reloaded backends");
     assertEquals((await box.run(ASKED)).stdout, "Paris.\n");
     // The old one leaves when it has answered its last request, of which nothing tells.
-    await assertEnds(before);
+    await assertEnds([before]);
     assertEquals(engines(daemon.pid).length, 1);
     daemon.kill("SIGTERM");
     const { code, stderr } = await daemon.outcome;
@@ -58,7 +58,7 @@ Deno.test({
         if (event.status === "capabilities" && event.state === "asleep") break;
       }
       // The engine's own end comes right after it.
-      await assertEnds(...engines(daemon.pid));
+      await assertEnds(engines(daemon.pid));
     }
     daemon.kill("SIGTERM");
     assertEquals((await daemon.outcome).code, 0);

@@ -114,7 +114,7 @@ Deno.test("the engine leaves when its daemon is killed", async () => {
   const pid = Number(/engine_started .*pid=(\d+)/.exec((await daemon.outcome).stderr)?.[1]);
   assert(pid > 0);
   client.close();
-  await assertEnds(pid);
+  await assertEnds([pid]);
 });
 
 Deno.test("the daemon logs neither what was asked nor what was answered", async () => {

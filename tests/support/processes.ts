@@ -35,6 +35,9 @@ export function isRunning(pid: number): boolean {
 }
 
 /** Wait until none of these processes runs. */
-export async function assertEnds(...pids: readonly number[]): Promise<void> {
-  await eventually(`the end of the processes ${pids.join(", ")}`, () => !pids.some(isRunning));
+export async function assertEnds(
+  pids: readonly number[],
+  options: { readonly patienceMs?: number } = {},
+): Promise<void> {
+  await eventually(`the end of the processes ${pids.join(", ")}`, () => !pids.some(isRunning), options);
 }

@@ -1,5 +1,5 @@
 /** The content of a conversation in generation v2: blocks, attachments and tools, as callers write them. */
-import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
+import type { LongText, V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
 import type { JsonFields } from "./schema.ts";
 import type { AnySchema, InferSchema } from "./standard_schema.ts";
 
@@ -15,11 +15,11 @@ import type { AnySchema, InferSchema } from "./standard_schema.ts";
  * export const question: TextBlock = { type: "text", text: "What is in this picture?" };
  * ```
  */
-export interface TextBlock {
+export interface TextBlock<Text extends LongText = string> {
   /** Discriminates the block. */
   readonly type: "text";
   /** The text. */
-  readonly text: string;
+  readonly text: Text;
 }
 
 /**
@@ -80,13 +80,13 @@ export interface ToolUseBlock {
  * }
  * ```
  */
-export interface ToolResultBlock {
+export interface ToolResultBlock<Text extends LongText = string> {
   /** Discriminates the block. */
   readonly type: "tool_result";
   /** The id of the call. */
   readonly toolCallId: string;
   /** The result: text, or text and media. The model sees text as it is, also where it is JSON or a number. */
-  readonly content: string | readonly Block[];
+  readonly content: Text | readonly Block<Text>[];
 }
 
 /**
@@ -105,11 +105,11 @@ export interface ToolResultBlock {
  * }
  * ```
  */
-export interface ThinkingBlock {
+export interface ThinkingBlock<Text extends LongText = string> {
   /** Discriminates the block. */
   readonly type: "thinking";
   /** The reasoning trace; ignored if empty. */
-  readonly text: string;
+  readonly text: Text;
 }
 
 /**
@@ -126,10 +126,16 @@ export interface ThinkingBlock {
  * }
  * ```
  */
-export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock;
+export type Block<Text extends LongText = string> =
+  | TextBlock<Text>
+  | MediaBlock
+  | ThinkingBlock<Text>
+  | ToolUseBlock
+  | ToolResultBlock<Text>;
 
 /**
- * One turn of a conversation. A string stands for one `text` block.
+ * One turn of a conversation. A string stands for one `text` block. Requests also take long texts in parts, as
+ * `JoinedText` of `@inferd/client/protocol`.
  *
  * @category Generation
  *
@@ -143,11 +149,11 @@ export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | Tool
  * ];
  * ```
  */
-export interface Message {
+export interface Message<Text extends LongText = string> {
   /** The role of its author. */
   readonly role: V1Role;
   /** The content. */
-  readonly content: string | readonly Block[];
+  readonly content: Text | readonly Block<Text>[];
 }
 
 /**
@@ -166,7 +172,7 @@ export interface Message {
  * }
  * ```
  */
-export interface Attachment {
+export interface Attachment<Text extends LongText = string> {
   /** The id that blocks refer to; unique in the request. */
   readonly id: string;
   /** The kind of media. */
@@ -174,7 +180,7 @@ export interface Attachment {
   /** Its media type, e.g. `image/png`. May be left out where the bytes tell: PNG, JPEG, GIF, WebP, MP3, WAV, MP4 and others. */
   readonly mime?: string | undefined;
   /** The bytes, or their base64 encoding. */
-  readonly bytes: Uint8Array | string;
+  readonly bytes: Uint8Array | Text;
 }
 
 /**

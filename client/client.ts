@@ -1,6 +1,6 @@
 /** The public interface of a client; `pooling_client.ts` implements it. */
 import type { Admin } from "./admin.ts";
-import type { Tool } from "./blocks.ts";
+import type { Message, Tool } from "./blocks.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { GenerateRequest } from "./generation.ts";
 import type { Generation } from "./generation_events.ts";
@@ -132,7 +132,7 @@ export interface Client extends ModelTokenizer, AsyncDisposable {
    * ```
    */
   runTools<const Tools extends readonly Tool[]>(
-    request: GenerateV2Fields<Tools> & { readonly tools: Tools },
+    request: GenerateV2Fields<Tools> & { readonly messages: readonly Message[]; readonly tools: Tools },
     functions: ToolFunctions<Tools>,
     options?: RunToolsOptions,
   ): ToolRun<Tools>;
@@ -171,7 +171,12 @@ export interface Client extends ModelTokenizer, AsyncDisposable {
    * ```
    */
   runTools<const Schemas extends Readonly<Record<string, AnySchema>>>(
-    request: string | (GenerateV2Fields<DefinedTools<Schemas>> & { readonly tools?: undefined }),
+    request:
+      | string
+      | (GenerateV2Fields<DefinedTools<Schemas>> & {
+        readonly messages: readonly Message[];
+        readonly tools?: undefined;
+      }),
     tools: ToolDefinitions<Schemas>,
     options?: RunToolsOptions,
   ): ToolRun<DefinedTools<Schemas>>;

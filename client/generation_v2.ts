@@ -1,5 +1,5 @@
 /** Requests of generation v2: blocks, tools or a schema. */
-import type { V1Role } from "./protocol/mod.ts";
+import type { LongText, V1Role } from "./protocol/mod.ts";
 import type { Attachment, Block, Message, Tool, ToolChoice } from "./blocks.ts";
 import type { SamplingOptions } from "./generation.ts";
 import type { AnySchema } from "./standard_schema.ts";
@@ -24,12 +24,12 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
   readonly model?: string | undefined;
   /** The conversation; empty only with `prompt`. */
-  readonly messages: readonly Message[];
+  readonly messages: readonly Message<LongText>[];
   /**
    * In place of `messages`: a text that the model continues as it is, without a chat template, or texts and token ids in
    * a row. Names of control tokens stand for these.
    */
-  readonly prompt?: string | readonly (string | number)[] | undefined;
+  readonly prompt?: LongText | readonly (LongText | number)[] | undefined;
   /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
   readonly suffix?: string | undefined;
   /**
@@ -38,7 +38,7 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
    */
   readonly generationPrompt?: boolean | undefined;
   /** The media of the conversation's blocks; at most 32. */
-  readonly attachments?: readonly Attachment[] | undefined;
+  readonly attachments?: readonly Attachment<LongText>[] | undefined;
   /** The tools that the model may call; at most 128. */
   readonly tools?: Tools | undefined;
   /** Whether the model may, must or must not call a tool, or which one it must call. Default `auto`. */
@@ -80,14 +80,14 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
  * ```
  */
 export type V2Mark =
-  | { readonly messages: readonly { readonly role: V1Role; readonly content: readonly Block[] }[] }
-  | { readonly attachments: readonly Attachment[] }
+  | { readonly messages: readonly { readonly role: V1Role; readonly content: readonly Block<LongText>[] }[] }
+  | { readonly attachments: readonly Attachment<LongText>[] }
   | { readonly tools: readonly Tool[] }
   | { readonly toolChoice: ToolChoice }
   | { readonly schema: AnySchema }
   | { readonly json: boolean }
   | { readonly logprobs: number }
-  | { readonly prompt: string | readonly (string | number)[] }
+  | { readonly prompt: LongText | readonly (LongText | number)[] }
   | { readonly generationPrompt: boolean }
   | { readonly progress: boolean }
   | { readonly returnTokens: boolean }
@@ -113,7 +113,7 @@ export type V2Mark =
 export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> = GenerateV2Fields<Tools> & V2Mark;
 
 /** Whether a request needs v2. */
-export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
+export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message<LongText>[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
     request;
   const { prompt, ignoreEos, generationPrompt, progress, returnTokens }: Partial<GenerateV2Fields> = request;

@@ -1,4 +1,5 @@
 /** Answers parsed into values: generation v2 with a schema. */
+import type { LongText } from "./protocol/mod.ts";
 import type { Attachment, Message } from "./blocks.ts";
 import { ObjectError } from "./errors/answer_errors.ts";
 import type { SamplingOptions } from "./generation.ts";
@@ -25,9 +26,9 @@ import type { AnySchema } from "./standard_schema.ts";
  */
 export interface ObjectRequest extends SamplingOptions {
   /** The conversation, not empty. */
-  readonly messages: readonly Message[];
+  readonly messages: readonly Message<LongText>[];
   /** The media of the conversation's blocks; at most 32. */
-  readonly attachments?: readonly Attachment[] | undefined;
+  readonly attachments?: readonly Attachment<LongText>[] | undefined;
   /** Lets the model think before it writes the value. Default `false`. */
   readonly thinking?: boolean | undefined;
 }

@@ -61,7 +61,7 @@ import {
   type TokenizeOptions,
   type TokenizerOptions,
 } from "./tokenizer.ts";
-import { ActiveToolRun, type ToolTable } from "./tool_run.ts";
+import { ActiveToolRun, type ToolRunRequest, type ToolTable } from "./tool_run.ts";
 import type { RunToolsOptions, ToolRun } from "./tools.ts";
 
 /** The parts of a client. */
@@ -130,7 +130,7 @@ export class PoolingClient implements Client {
   }
 
   runTools<const Tools extends readonly Tool[]>(
-    request: string | GenerateV2Fields,
+    request: string | ToolRunRequest,
     tools: ToolTable,
     options: RunToolsOptions = {},
   ): ToolRun<Tools> {

@@ -2,7 +2,7 @@
  * Requests to a model's tokenizer and chat template, in the public interface and on the wire: one request, one response
  * frame, over the socket of generation v2.
  */
-import type { TokenizerRequest, TokenizerType, V2Message } from "./protocol/mod.ts";
+import type { LongText, TokenizerRequest, TokenizerType, V2Block, V2Message } from "./protocol/mod.ts";
 import type { Message, Tool, ToolChoice } from "./blocks.ts";
 import type { Codec } from "./wire/exchange.ts";
 import { type Fields, list, number, numbers, oneFrame, text, wrong } from "./wire/frames.ts";
@@ -60,7 +60,7 @@ export interface TokenizeOptions extends TokenizerOptions {
  */
 export interface PromptRequest {
   /** The conversation, not empty. */
-  readonly messages: readonly Message[];
+  readonly messages: readonly Message<LongText>[];
   /** The tools that the model may call; at most 128. */
   readonly tools?: readonly Tool[] | undefined;
   /** `none` leaves the tools out of the prompt. Default `auto`. */
@@ -115,7 +115,7 @@ function conversationFields(
   { messages, tools, toolChoice, thinking, generationPrompt }: PromptRequest,
 ): Readonly<Record<string, unknown>> {
   return {
-    messages: messages.map(({ role, content }): V2Message => ({ role, content: wireContent(content) })),
+    messages: messages.map(({ role, content }): V2Message => ({ role, content: wireContent(content) as V2Block[] })),
     tools: wireTools(tools),
     tool_choice: toolChoice,
     thinking,

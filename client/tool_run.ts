@@ -26,6 +26,9 @@ export interface ToolRunContext extends AnswerContext, RunToolsOptions {
   readonly generate: (request: GenerateV2Fields, signal: AbortSignal) => Generation;
 }
 
+/** A request that begins a run: its messages are also in the result. */
+export type ToolRunRequest = GenerateV2Fields & { readonly messages: readonly Message[] };
+
 /** The functions of a run and the definitions that came with them, by name. */
 export type ToolTable = Readonly<Record<string, ToolFunction | ToolDefinition>>;
 
@@ -34,7 +37,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
   readonly #context: ToolRunContext;
   readonly #maxSteps: number;
   readonly #functions = new Map<string, ToolFunction>();
-  readonly #request: GenerateV2Fields;
+  readonly #request: ToolRunRequest;
   readonly #messages: Message[];
   readonly #first: Generation;
   readonly #cut = new AbortController();
@@ -47,7 +50,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
    * @throws {RangeError} If `maxSteps` is less than 1.
    * @throws {TypeError} If a function belongs to no tool, or the request cannot be said in JSON.
    */
-  constructor(request: GenerateV2Fields, tools: ToolTable, context: ToolRunContext) {
+  constructor(request: ToolRunRequest, tools: ToolTable, context: ToolRunContext) {
     super(context);
     const { maxSteps = DEFAULT_MAX_STEPS } = context;
     if (!(maxSteps >= 1)) throw new RangeError(`Cannot run tools in ${maxSteps} steps: "maxSteps" must be 1 or more`);

@@ -43,7 +43,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["client/errors", "client/wire"],
     large: "one file for each thing that a caller can do",
   },
-  "src/ndjson": { imports: [] },
+  "src/ndjson": { imports: ["client/protocol"] },
   "src/log": { imports: ["client/protocol"] },
   "src/models/file": { imports: ["src/log"] },
   "src/models/store": { imports: ["client/protocol", "src/log", "src/models/file"] },
@@ -146,7 +146,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/processes": {
     imports: ["client/protocol", "src/engine/ipc", "src/inference", "src/log", "src/ndjson", "src/server"],
   },
-  "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
+  "src/backend": { imports: ["client/protocol", "src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
     folders: ["src/backend/llama/watch"],
     imports: [
@@ -162,7 +162,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/processes",
     ],
   },
-  "src/backend/on_demand": { imports: ["src/inference", "src/log", "src/backend/llama"] },
+  "src/backend/on_demand": { imports: ["client/protocol", "src/inference", "src/log", "src/backend/llama"] },
   "src/backend/openai": {
     imports: ["client/protocol", "src/config", "src/inference", "src/ndjson"],
     large: "one file for each part of a request and its answer",

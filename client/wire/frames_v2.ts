@@ -1,6 +1,6 @@
 /** Generation v2 on the wire: blocks and attachments as frames, frames as events. */
 import { Buffer } from "node:buffer";
-import type { V2Attachment, V2Block, V2Request, V2Tool } from "../protocol/mod.ts";
+import { isText, joined, type LongText, type V2Request, type V2Tool } from "../protocol/mod.ts";
 import type { Attachment, Block, Tool, ToolUse } from "../blocks.ts";
 import type { Codec, Step } from "./exchange.ts";
 import { jsonSchemaOf } from "../standard_schema.ts";
@@ -28,6 +28,9 @@ import type {
 } from "../generation_events.ts";
 import type { Usage } from "../generation.ts";
 import type { GenerateV2Fields } from "../generation_v2.ts";
+
+/** How many bytes make one part of a text in base64; a multiple of three. */
+const ENCODED_BYTES = 768 * 1024;
 
 type V2Step<Tools extends readonly Tool[]> = Step<GenerationEvent<Tools>, GenerationResult<Tools>>;
 
@@ -196,12 +199,12 @@ export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefi
   }));
 }
 
-/** Encode the content of a message. */
-export function wireContent(content: string | readonly Block[]): V2Block[] {
-  return typeof content === "string" ? [{ type: "text", text: content }] : content.map(wireBlock);
+/** Encode the content of a message, as `V2Block`s of which texts may be in parts. */
+export function wireContent(content: LongText | readonly Block<LongText>[]): unknown[] {
+  return isText(content) ? [{ type: "text", text: content }] : content.map(wireBlock);
 }
 
-function wireBlock(block: Block): V2Block {
+function wireBlock(block: Block<LongText>): unknown {
   switch (block.type) {
     case "image":
     case "audio":
@@ -216,9 +219,15 @@ function wireBlock(block: Block): V2Block {
   }
 }
 
-function wireAttachment({ id, kind, mime, bytes }: Attachment): V2Attachment {
-  const base64 = typeof bytes === "string"
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
-  return { id, kind, ...(mime === undefined ? {} : { mime }), bytes: base64 };
+function wireAttachment({ id, kind, mime, bytes }: Attachment<LongText>): unknown {
+  return { id, kind, ...(mime === undefined ? {} : { mime }), bytes: isText(bytes) ? bytes : toBase64(bytes) };
+}
+
+function toBase64(bytes: Uint8Array): LongText {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += ENCODED_BYTES) {
+    const part = bytes.subarray(at, at + ENCODED_BYTES);
+    parts.push(Buffer.from(part.buffer, part.byteOffset, part.length).toString("base64"));
+  }
+  return joined(parts);
 }

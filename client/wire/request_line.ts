@@ -1,5 +1,5 @@
 /** A request as the line that is sent: at once, or, if it is long, in pieces that are made while it is sent. */
-import { gradualJson, isLarge, MAX_FRAME_BYTES } from "../protocol/mod.ts";
+import { gradualJson, isLarge, isText, MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { FrameTooLargeError } from "../errors/daemon_errors.ts";
 import { encodeFrame } from "./connection.ts";
 
@@ -47,8 +47,9 @@ export class RequestLine {
  * anything but plain objects, arrays, texts, numbers and the like, which is written at once.
  */
 function plainCopy(value: unknown, levels: number): unknown {
+  // A text in parts does not change, either.
+  if (isText(value)) return value;
   switch (typeof value) {
-    case "string":
     case "number":
     case "boolean":
       return value;
@@ -83,7 +84,7 @@ function plainCopy(value: unknown, levels: number): unknown {
 
 /** Bytes of a plain value if none of its characters takes more than one. */
 function leastBytes(value: unknown): number {
-  if (typeof value === "string") return value.length + 2;
+  if (isText(value)) return value.length + 2;
   if (typeof value !== "object" || value === null) return 1;
   // Brackets, and a comma after all but one.
   let bytes = 1;

@@ -4,6 +4,7 @@
  * UTF-16 units.
  */
 import { delay } from "@std/async";
+import { isText, type LongText } from "@inferd/client/protocol";
 import type { MockBackendConfig } from "../config/options.ts";
 import {
   type Backend,
@@ -81,7 +82,7 @@ export class MockBackend implements Backend {
     if (capabilities !== undefined) notify({ type: "ready", capabilities });
   }
 
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
+  async *generate(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncGenerator<BackendEvent> {
     const { tokens = DEFAULT_TOKENS, count, thinking = [], hangAt } = this.#config.script;
     await checkSchemas(request);
     const thoughts = request.thinking ? thinking : [];
@@ -142,7 +143,7 @@ export class MockBackend implements Backend {
     };
   }
 
-  async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+  async tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
     await this.#begin(signal);
     switch (request.type) {
       case "tokenize":
@@ -186,13 +187,13 @@ export class MockBackend implements Backend {
     return index % TOKENS_PER_TURN === TOKENS_PER_TURN - 1 ? turn() : undefined;
   }
 
-  #calls({ tools, toolChoice, messages }: GenerationRequest): ToolUse[] {
+  #calls({ tools, toolChoice, messages }: GenerationRequest<LongText>): ToolUse[] {
     const callable = tools.filter((tool) => mayCall(tool, toolChoice));
     const [first] = callable;
     if (first === undefined) return [];
     const required = mustCall(toolChoice);
     const last = messages.at(-1)?.content ?? "";
-    if (!required && typeof last !== "string" && last.some(({ type }) => type === "tool_result")) return [];
+    if (!required && !isText(last) && last.some(({ type }) => type === "tool_result")) return [];
     const offered = (this.#config.script.calls ?? []).filter((call) => callable.some(({ name }) => name === call.name));
     const calls = required && offered.length === 0 ? [{ name: first.name, input: {} }] : offered;
     // Call ids are unique within a conversation.
@@ -207,7 +208,7 @@ export class MockBackend implements Backend {
 }
 
 /** Refuse schemas that an engine could not enforce, with its message. The compiler is imported on first use. */
-async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
+async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest<LongText>): Promise<void> {
   if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
   const [{ GrammarError }, { GrammarBuilder }, { compileSchema }] = await Promise.all([
     import("../grammar/rules.ts"),
@@ -246,9 +247,9 @@ function textEvent(text: string, logprobs: number | undefined): BackendEvent {
   return { type: "text", text, logprobs: [entry] };
 }
 
-function textIn(content: string | readonly ContentBlock[]): string {
-  return typeof content === "string"
-    ? content
+function textIn(content: LongText | readonly ContentBlock<LongText>[]): string {
+  return isText(content)
+    ? content.toString()
     : content.map((block) => block.type === "text" ? block.text : `[${block.type}]`).join("\n");
 }
 
@@ -262,18 +263,18 @@ function aborted(signal: AbortSignal): Promise<never> {
 
 /** Attachments, calls and tokens count as one word. */
 async function countWords(
-  { messages, prompt = [] }: Pick<GenerationRequest, "messages" | "prompt">,
+  { messages, prompt = [] }: Pick<GenerationRequest<LongText>, "messages" | "prompt">,
 ): Promise<number> {
   let words = 0;
   for (const part of [...messages.flatMap(({ content }) => partsOf(content)), ...prompt]) {
-    words += typeof part === "string" ? await countWordsIn(part) : 1;
+    words += isText(part) ? await countWordsIn(part.toString()) : 1;
   }
   return words;
 }
 
 /** The texts in a content, and `undefined` for what is no text. */
-function partsOf(content: string | readonly ContentBlock[]): (string | undefined)[] {
-  if (typeof content === "string") return [content];
+function partsOf(content: LongText | readonly ContentBlock<LongText>[]): (LongText | undefined)[] {
+  if (isText(content)) return [content];
   return content.flatMap((block) => {
     if (block.type === "text" || block.type === "thinking") return [block.text];
     return block.type === "tool_result" ? partsOf(block.content) : [undefined];

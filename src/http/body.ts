@@ -1,24 +1,23 @@
 /** Reads request bodies: size limit, JSON, schema, and how fast large ones are read. The server limits the time. */
 import type { Context } from "hono";
 import { MAX_MESSAGES } from "@inferd/client/protocol";
-import type { z } from "zod";
+import { z } from "zod";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
-import { turn } from "../inference/turn.ts";
+import { isObject } from "../inference/objects.ts";
 import { GradualParser, TooManyValuesError } from "../ndjson/gradual_parser.ts";
-import { movedMs, type Pace, UNPACED } from "../ndjson/pace.ts";
+import { movedMs, type Pace } from "../ndjson/pace.ts";
 import { ApiError, invalid } from "./api_error.ts";
+import { hasLongTexts, withStrings } from "./long_texts.ts";
 import { isTooDeep, longList, MAX_NESTING } from "./nesting.ts";
+import { Slices } from "./slices.ts";
 
 /** Largest body in bytes, equal to the daemon's frame limit. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 /** Longer texts are parsed while they arrive, in UTF-16 units. Shorter ones cannot have too many values. */
 const LARGE_LENGTH = MAX_JSON_VALUES;
-/** How long they are parsed before others run, in milliseconds, give or take a read. */
-const PARSE_MS = 8;
-
-/** How long the reading of one body pauses for others, all pauses together, in milliseconds. */
-export const MOST_PAUSED_MS = 10_000;
+/** So many elements of a list are checked at once. */
+const CHECKED_AT_ONCE = 256;
 
 /** What the server gives the handlers of a request. */
 export interface Bindings {
@@ -26,21 +25,80 @@ export interface Bindings {
   readonly pace?: Pace;
 }
 
-/** @throws {ApiError} If it is too large, not JSON, or does not match the schema. */
+/** For further work on the body of a request. */
+export function slicesOf(context: Context): Slices {
+  return new Slices(((context.env ?? {}) as Bindings).pace);
+}
+
+export interface BodyOptions {
+  /** The field of an object's schema with the list that can be so long that it is checked in pieces. */
+  readonly inPieces?: string;
+}
+
+/**
+ * Read the body of a request. Long texts are in parts where the schema has `longText`.
+ *
+ * @throws {ApiError} If it is too large, not JSON, or does not match the schema.
+ */
 export async function readBody<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
+  { inPieces }: BodyOptions = {},
 ): Promise<z.output<Schema>> {
-  const { pace = UNPACED } = (context.env ?? {}) as Bindings;
-  const value = await readJson(context.req.raw, pace);
+  const slices = slicesOf(context);
+  const value = await readJson(context.req.raw, slices);
+  await slices.next();
   if (isTooDeep(value)) {
     throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
   }
   const long = longList(value, MAX_MESSAGES);
   if (long !== undefined) throw invalid(long, `must have at most ${MAX_MESSAGES} elements, with those within them`);
-  const parsed = schema.safeParse(withoutNulls(value));
-  if (parsed.success) return parsed.data;
-  throw problem(parsed.error.issues);
+  const fields = withoutNulls(value);
+  await slices.next();
+  const parse = (body: unknown): Promise<Parsed> => checked(body, { schema, name: inPieces ?? "", slices });
+  let parsed = await parse(fields);
+  if (parsed.issues !== undefined && hasLongTexts(fields)) parsed = await parse(withStrings(fields));
+  if (parsed.issues === undefined) return parsed.data as z.output<Schema>;
+  throw problem(parsed.issues);
+}
+
+type Parsed = { readonly data: unknown; readonly issues?: undefined } | {
+  readonly issues: readonly z.core.$ZodIssue[];
+};
+
+/** Check a body; one of its lists in pieces, of which the first that is wrong is the last. */
+async function checked(
+  body: unknown,
+  { schema, name, slices }: { readonly schema: z.ZodType; readonly name: string; readonly slices: Slices },
+): Promise<Parsed> {
+  const list = isObject(body) ? body[name] : undefined;
+  const field: unknown = schema instanceof z.ZodObject ? schema.shape[name] : undefined;
+  if (!(field instanceof z.ZodType && Array.isArray(list) && list.length > CHECKED_AT_ONCE)) {
+    return resultOf(schema.safeParse(body));
+  }
+  const part = z.object({ [name]: field });
+  const elements: unknown[] = [];
+  for (let at = 0; at < list.length; at += CHECKED_AT_ONCE) {
+    await slices.next();
+    const piece = resultOf(part.safeParse({ [name]: list.slice(at, at + CHECKED_AT_ONCE) }));
+    if (piece.issues !== undefined) return { issues: piece.issues.map((issue) => later(issue, at, [name])) };
+    elements.push(...(piece.data as Record<string, readonly unknown[]>)[name] ?? []);
+  }
+  const whole = resultOf(schema.safeParse({ ...body as object, [name]: list.slice(0, 1) }));
+  return whole.issues === undefined ? { data: { ...whole.data as object, [name]: elements } } : whole;
+}
+
+function resultOf({ data, error }: z.ZodSafeParseResult<unknown>): Parsed {
+  return error === undefined ? { data } : { issues: error.issues };
+}
+
+/** The same problem with a list of which the element `by` was the first that was checked. */
+function later(issue: z.core.$ZodIssue, by: number, list: readonly PropertyKey[]): z.core.$ZodIssue {
+  const index = issue.path[list.length];
+  if (typeof index === "number") return { ...issue, path: issue.path.with(list.length, index + by) };
+  if (issue.code !== "invalid_union") return issue;
+  const errors = issue.errors.map((issues) => issues.map((inner) => later(inner, by, [])));
+  return { ...issue, errors } as z.core.$ZodIssue;
 }
 
 /** Some clients send null for each field that they leave out, also for those that are unknown here. */
@@ -49,7 +107,7 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
 
-async function readJson(request: Request, pace: Pace): Promise<unknown> {
+async function readJson(request: Request, slices: Slices): Promise<unknown> {
   const encoding = request.headers.get("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     throw new ApiError(415, `The body is encoded with ${JSON.stringify(encoding)}: send it as it is`, {
@@ -60,7 +118,7 @@ async function readJson(request: Request, pace: Pace): Promise<unknown> {
   if (length > MAX_BODY_BYTES) throw tooLarge();
   if (request.body === null) throw new ApiError(400, "The body is empty, it must be JSON", { code: "invalid_json" });
   const reader = request.body.getReader();
-  const json = new JsonBody(pace);
+  const json = new JsonBody(slices);
   let bytes = 0;
   try {
     for (;;) {
@@ -87,21 +145,18 @@ class JsonBody {
   #text = "";
   #parser: GradualParser | undefined;
   #fault: unknown;
-  readonly #pace: Pace;
-  #workedMs = 0;
-  #pausedMs = 0;
+  readonly #slices: Slices;
 
-  constructor(pace: Pace) {
-    this.#pace = pace;
+  constructor(slices: Slices) {
+    this.#slices = slices;
   }
 
   /** @throws {TypeError} If it is not UTF-8. */
   async add(bytes: Uint8Array): Promise<void> {
-    const start = performance.now();
+    this.#slices.begin();
     if (this.#fault === undefined) this.#parse(this.#decoder.decode(bytes, { stream: true }));
     if (this.#parser === undefined && this.#fault === undefined) return;
-    this.#workedMs += performance.now() - start + movedMs(bytes.length);
-    if (this.#workedMs >= PARSE_MS) await this.#rest();
+    await this.#slices.next(movedMs(bytes.length));
   }
 
   /**
@@ -117,19 +172,12 @@ class JsonBody {
     this.#text += text;
     if (this.#parser === undefined && this.#text.length <= LARGE_LENGTH) return;
     try {
-      (this.#parser ??= new GradualParser(MAX_JSON_VALUES)).feed(this.#text);
+      (this.#parser ??= new GradualParser({ maxValues: MAX_JSON_VALUES, inParts: true })).feed(this.#text);
     } catch (error) {
       this.#fault = error;
       this.#parser = undefined;
     }
     this.#text = "";
-  }
-
-  async #rest(): Promise<void> {
-    const start = performance.now();
-    await ((this.#pausedMs < MOST_PAUSED_MS ? this.#pace.rest(this.#workedMs) : undefined) ?? turn());
-    this.#pausedMs += performance.now() - start;
-    this.#workedMs = 0;
   }
 
   /** @throws {ApiError} If it is not JSON, or has too many values. */

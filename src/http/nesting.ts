@@ -1,3 +1,5 @@
+import { JoinedText } from "@inferd/client/protocol";
+
 /** Maximum nesting of JSON: far above real requests, far below a stack overflow. */
 export const MAX_NESTING = 512;
 
@@ -11,7 +13,7 @@ export function isTooDeep(value: unknown): boolean {
     if (depth > MAX_NESTING) return true;
     const next: unknown[] = [];
     for (const one of level) {
-      if (typeof one !== "object" || one === null) continue;
+      if (typeof one !== "object" || one === null || one instanceof JoinedText) continue;
       for (const inner of Object.values(one)) if (typeof inner === "object") next.push(inner);
     }
     level = next;

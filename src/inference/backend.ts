@@ -5,6 +5,7 @@
 import {
   type BackendStatus,
   type LoadPhase,
+  type LongText,
   type Service,
   SERVICES,
   type TemplateError,
@@ -142,7 +143,7 @@ export interface Backend extends AsyncDisposable {
    * @throws {InvalidRequestError} If this model cannot serve the request (bad grammar, prompt too long).
    * @throws {BackendUnavailableError} If the backend fails before or during the answer.
    */
-  generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent>;
+  generate(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncIterable<BackendEvent>;
 
   /**
    * Embed texts. Absent if the backend never can.
@@ -163,5 +164,5 @@ export interface Backend extends AsyncDisposable {
    *
    * @throws As `generate`.
    */
-  tokenizer?(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer>;
+  tokenizer?(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer>;
 }

@@ -1,4 +1,5 @@
 /** Limits on JSON from untrusted senders: bounds the cost of parsing and walking it, before it is parsed. */
+import { JoinedText } from "@inferd/client/protocol";
 
 /**
  * Maximum number of values in one text. A string costs in proportion to its length, but each value of a large text
@@ -67,6 +68,6 @@ function endOfString(text: string, start: number): number {
 
 /** Whether a value has more levels than these; an empty object or array is one level deep. */
 export function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== "object" || value === null || value instanceof JoinedText) return false;
   return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1));
 }

@@ -1,7 +1,10 @@
 /** Plain objects: whether a value is one, and one without the properties that have no value. */
 
+import { JoinedText } from "@inferd/client/protocol";
+
+/** A text in parts is none. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof JoinedText);
 }
 
 type Defined<Values> = { readonly [Key in keyof Values]?: Exclude<Values[Key], undefined> };

@@ -1,4 +1,5 @@
 /** Lower bound for a conversation's token count, whatever the template: cheap to compute, whatever the size. */
+import { isText, type LongText } from "@inferd/client/protocol";
 import type { ContentBlock, GenerationRequest } from "./request.ts";
 
 /**
@@ -8,24 +9,27 @@ import type { ContentBlock, GenerationRequest } from "./request.ts";
  * @param longestPiece Bytes of the vocabulary's longest token.
  */
 export function leastTokens(
-  { messages, prompt = [], tools, toolChoice }: Pick<GenerationRequest, "messages" | "prompt" | "tools" | "toolChoice">,
+  { messages, prompt = [], tools, toolChoice }: Pick<
+    GenerationRequest<LongText>,
+    "messages" | "prompt" | "tools" | "toolChoice"
+  >,
   longestPiece: number,
 ): number {
   let tokens = messages.length;
-  const count = (text: string): void => void (tokens += Math.floor(text.length / longestPiece));
-  const countAll = (blocks: readonly ContentBlock[]): void => {
+  const count = (text: LongText): void => void (tokens += Math.floor(text.length / longestPiece));
+  const countAll = (blocks: readonly ContentBlock<LongText>[]): void => {
     for (const block of blocks) {
       if (block.type === "text") count(block.text);
       else if (block.type === "tool_result") countAll(block.content);
     }
   };
   for (const { content } of messages) {
-    if (typeof content === "string") count(content);
+    if (isText(content)) count(content);
     else countAll(content);
   }
   for (const part of prompt) {
-    if (typeof part === "string") count(part);
-    else tokens++;
+    if (typeof part === "number") tokens++;
+    else count(part);
   }
   if (toolChoice !== "none") { for (const { description } of tools) count(description); }
   return tokens;

@@ -1,17 +1,18 @@
 /** Requests as backends receive them, after defaults and limits. */
-import type { EmbedTask } from "@inferd/client/protocol";
+import type { EmbedTask, LongText } from "@inferd/client/protocol";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export type JsonType = "string" | "integer" | "number" | "boolean" | "null" | "array" | "object";
 
-export type ContentBlock =
-  | { readonly type: "text"; readonly text: string }
+/** `Text`: `LongText` for those that a client has just sent, which can be many megabytes. */
+export type ContentBlock<Text extends LongText = string> =
+  | { readonly type: "text"; readonly text: Text }
   /** An assistant's thought of an earlier turn; not empty. */
-  | { readonly type: "thinking"; readonly text: string }
+  | { readonly type: "thinking"; readonly text: Text }
   | { readonly type: "media"; readonly attachment: Attachment }
   | ToolUse
-  | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock[] };
+  | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock<Text>[] };
 
 export interface ToolUse {
   readonly type: "tool_use";
@@ -24,14 +25,14 @@ export interface Attachment {
   readonly kind: "image" | "audio" | "video";
   readonly mime: string;
   /** Validated base64. */
-  readonly base64: string;
+  readonly base64: LongText;
 }
 
 /** A message of a conversation. Every tool result refers to an earlier call. */
-export interface ChatMessage {
+export interface ChatMessage<Text extends LongText = string> {
   readonly role: "system" | "user" | "assistant";
-  /** A string if it is only text. */
-  readonly content: string | readonly ContentBlock[];
+  /** A text if there is nothing else. */
+  readonly content: Text | readonly ContentBlock<Text>[];
 }
 
 export interface Tool {
@@ -70,11 +71,11 @@ export type TokenBias = readonly [token: number, bias: number];
 export type DefaultedField = "temperature" | "top_p" | "top_k" | "max_tokens";
 
 /** A request after defaults and limits; only fields without default are optional. */
-export interface GenerationRequest {
+export interface GenerationRequest<Text extends LongText = string> {
   /** Empty only with a prompt. */
-  readonly messages: readonly ChatMessage[];
+  readonly messages: readonly ChatMessage<Text>[];
   /** In place of messages: texts, in which names of control tokens stand for these, and token ids; not empty. */
-  readonly prompt?: readonly (string | number)[];
+  readonly prompt?: readonly (Text | number)[];
   /** Only with a prompt: the text after the answer, which fills the middle. */
   readonly suffix?: string;
   /**
@@ -147,7 +148,7 @@ export interface RerankAnswer {
 }
 
 /** Queries to a model's tokenizer and chat template. */
-export type TokenizerRequest =
+export type TokenizerRequest<Text extends LongText = string> =
   | {
     readonly type: "tokenize";
     readonly text: string;
@@ -162,11 +163,11 @@ export type TokenizerRequest =
     /** Each token's bytes are wanted in place of the text. */
     readonly pieces: boolean;
   }
-  | { readonly type: "count" | "apply_template"; readonly conversation: Conversation };
+  | { readonly type: "count" | "apply_template"; readonly conversation: Conversation<Text> };
 
 /** The parts of a request that make up its prompt. */
-export type Conversation = Pick<
-  GenerationRequest,
+export type Conversation<Text extends LongText = string> = Pick<
+  GenerationRequest<Text>,
   "messages" | "tools" | "toolChoice" | "thinking" | "generationPrompt"
 >;
 

@@ -3,6 +3,8 @@
  * of a second or more at once, and whoever reads it has others to serve.
  */
 
+import { JoinedText, LONG_TEXT_LENGTH } from "@inferd/client/protocol";
+
 /** The text has more values than allowed. */
 export class TooManyValuesError extends Error {
   override readonly name = "TooManyValuesError";
@@ -43,8 +45,16 @@ type Container =
 /** What may come next; `member` is a key or a value that follows a comma, `first` may also be the end. */
 type Expected = "value" | "first value" | "key" | "first key" | "colon" | "comma" | "nothing";
 
+export interface GradualParserOptions {
+  /** Maximum number of values, counted as in `isBoundedJson`; default: unlimited. */
+  readonly maxValues?: number;
+  /** Whether long texts are given in parts, as `JoinedText`; keys never are. */
+  readonly inParts?: boolean;
+}
+
 export class GradualParser {
   readonly #maxValues: number;
+  readonly #inParts: boolean;
   readonly #open: Container[] = [];
   #expected: Expected = "value";
   #value: unknown;
@@ -54,9 +64,14 @@ export class GradualParser {
   /** The beginning of an escape sequence in a string, or of a number, `true`, `false` or `null`. */
   #begun = "";
 
-  /** @param maxValues Maximum number of values, counted as in `isBoundedJson`. */
-  constructor(maxValues = Infinity) {
+  constructor({ maxValues = Infinity, inParts = false }: GradualParserOptions = {}) {
     this.#maxValues = maxValues;
+    this.#inParts = inParts;
+  }
+
+  /** How many values there are so far, counted as in `isBoundedJson`. */
+  get values(): number {
+    return this.#values;
   }
 
   /** Whether there has been nothing but white space. */
@@ -190,15 +205,16 @@ export class GradualParser {
     parts.push(JSON.parse(`"${raw.slice(0, length)}"`) as string);
     if (end === -1) return piece.length;
     this.#string = undefined;
-    this.#addString(concatenated(parts));
+    const text = new JoinedText(wholeCharacters(parts));
+    this.#addString(this.#inParts && text.length >= LONG_TEXT_LENGTH ? text : text.toString());
     return end - begun.length + 1;
   }
 
-  #addString(string: string): void {
+  #addString(string: string | JoinedText): void {
     const container = this.#open.at(-1);
     if (this.#expected !== "key" && this.#expected !== "first key") return this.#add(string);
     if (string.length > MAX_KEY_LENGTH) throw new SyntaxError("The JSON text has a key that is too long");
-    if (container?.object !== undefined) container.key = string;
+    if (container?.object !== undefined) container.key = string.toString();
     this.#expected = "colon";
   }
 
@@ -220,12 +236,15 @@ export class GradualParser {
   }
 }
 
-/**
- * One string of many, not yet copied together: for 60 MiB that takes 40 ms at once, and is left to whoever needs the
- * characters. Most are refused for their length.
- */
-function concatenated(parts: readonly string[]): string {
-  return parts.reduce((all, part) => all + part);
+/** The same text in parts of which none ends within a pair, as one can that was escaped. */
+function wholeCharacters(parts: readonly string[]): string[] {
+  let half = "";
+  return parts.map((part, index) => {
+    const text = half + part;
+    const endsInHalf = index < parts.length - 1 && /[\ud800-\udbff]$/.test(text.slice(-1));
+    half = endsInHalf ? text.slice(-1) : "";
+    return endsInHalf ? text.slice(0, -1) : text;
+  });
 }
 
 /** Whether a number or word ends before this character. */

@@ -2,7 +2,7 @@
  * The resolved request that a surface passes to the pipeline, and the field readers shared by all surfaces. Field
  * names, defaults and frames of a surface belong to that surface.
  */
-import { isWithin, type NumberLimits, numberText } from "@inferd/client/protocol";
+import { isText, isWithin, type LongText, type NumberLimits, numberText } from "@inferd/client/protocol";
 import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent, Usage } from "../inference/events.ts";
@@ -70,9 +70,9 @@ const MAX_LOOKED_INTO_LENGTH = 1024 * 1024;
 export function shown(value: unknown, length = SHOWN_LENGTH): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  if (isText(value) && value.length > MAX_LOOKED_INTO_LENGTH) return `a text of ${value.length} characters`;
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
-  if (value.length > MAX_LOOKED_INTO_LENGTH) return `a text of ${value.length} characters`;
   return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
 }
 
@@ -125,13 +125,18 @@ export function readNumber(field: string, value: unknown, limits: NumberLimits):
 }
 
 export function readString(field: string, value: unknown): string {
-  if (typeof value !== "string") refuse(field, "a string", value);
+  return readText(field, value).toString();
+}
+
+/** A text that may be long: it stays in the parts in which it came. */
+export function readText(field: string, value: unknown): LongText {
+  if (!isText(value)) refuse(field, "a string", value);
   return value;
 }
 
 export function readNonEmptyString(field: string, value: unknown): string {
-  if (typeof value !== "string" || value === "") refuse(field, "a non-empty string", value);
-  return value;
+  if (!isText(value) || value === "") refuse(field, "a non-empty string", value);
+  return value.toString();
 }
 
 export function readOneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {

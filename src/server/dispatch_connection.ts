@@ -143,7 +143,8 @@ export class DispatchConnection extends BaseConnection {
 async function readRequest(parts: readonly Uint8Array[]): Promise<ReturnType<typeof readDispatchRequest>> {
   // A byte order mark is not JSON: it is kept, so that parsing refuses it.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const line = new LargeLine();
+  // Frames are so short that their texts are put together quickly.
+  const line = new LargeLine(false);
   for (const [index, part] of parts.entries()) {
     try {
       line.add(decoder.decode(part, { stream: index + 1 < parts.length }));

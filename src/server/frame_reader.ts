@@ -27,7 +27,7 @@ const FLOOD_REST_MS = 10;
 /** Lines of at least so many bytes are parsed while they arrive, after so many bytes each time. */
 const LARGE_LINE_BYTES = 1024 * 1024;
 /** How long they are parsed before others run, in milliseconds, give or take a buffer. */
-const PARSE_MS = 8;
+const PARSE_MS = 4;
 const NEWLINE = 0x0a;
 /** What the splitter gets for a large line. Not blank. */
 const STAND_IN = "\0";
@@ -279,7 +279,7 @@ export class FrameReader implements Disposable {
 
   /** Parse what is held of a large line. However many connections have one, others run in between. */
   async #parseAhead(): Promise<void> {
-    const large = this.#large ??= { line: new LargeLine(), bytes: 0 };
+    const large = this.#large ??= { line: new LargeLine(true), bytes: 0 };
     const parse = (): boolean => {
       const start = performance.now();
       let more = true;

@@ -25,8 +25,13 @@ function notJson(): InvalidRequestError {
 
 /** A line that is parsed while it arrives. */
 export class LargeLine {
-  #parser: GradualParser | undefined = new GradualParser(MAX_JSON_VALUES);
+  #parser: GradualParser | undefined;
   #fault: InvalidRequestError | undefined;
+
+  /** @param inParts Whether its longest texts stay in parts, as `JoinedText`. */
+  constructor(inParts: boolean) {
+    this.#parser = new GradualParser({ maxValues: MAX_JSON_VALUES, inParts });
+  }
 
   /** Parse more of it. */
   add(text: string): void {

@@ -2,9 +2,9 @@
  * The conversation of a v2 request: which blocks a turn may hold, and that calls, results and attachments match each
  * other.
  */
-import type { V2Block } from "@inferd/client/protocol";
+import { joined, type LongText, type V2Block } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { ChatMessage, ContentBlock } from "../inference/request.ts";
+import type { ChatMessage, ContentBlock, ToolUse } from "../inference/request.ts";
 import {
   listed,
   readNonEmptyArray,
@@ -12,6 +12,7 @@ import {
   readOneOf,
   readRecord,
   readString,
+  readText,
   refuse,
   shown,
 } from "../pipeline/resolve.ts";
@@ -41,7 +42,7 @@ interface Call {
  * @param attachments Marked as used when a block refers to them.
  * @throws {InvalidRequestError} If a message is invalid.
  */
-export function readConversation(value: unknown, attachments: Attachments): ChatMessage[] {
+export function readConversation(value: unknown, attachments: Attachments): ChatMessage<LongText>[] {
   return new ConversationReader(attachments).read(value);
 }
 
@@ -54,7 +55,7 @@ class ConversationReader {
     this.#attachments = attachments;
   }
 
-  read(value: unknown): ChatMessage[] {
+  read(value: unknown): ChatMessage<LongText>[] {
     const messages = this.#entries("messages", value).map((message, index) => this.#message(message, index));
     for (const [id, { field, answered }] of this.#calls) {
       if (answered) continue;
@@ -67,18 +68,18 @@ class ConversationReader {
     return messages;
   }
 
-  #message(value: unknown, index: number): ChatMessage {
+  #message(value: unknown, index: number): ChatMessage<LongText> {
     const field = `messages[${index}]`;
     const message = readRecord(field, value);
     const role = readOneOf(`${field}.role`, message.role, ROLES);
     const content = this.#blocks(`${field}.content`, message.content, role)
       .filter((block) => block.type !== "thinking" || block.text !== "");
     const texts = content.flatMap((block) => block.type === "text" ? [block.text] : []);
-    return { role, content: texts.length === content.length ? lines(texts) : content };
+    return { role, content: texts.length === content.length ? joined(texts, "\n") : content };
   }
 
   /** The nesting ends with a result in a message: a result holds no results. */
-  #blocks(field: string, value: unknown, place: Place): ContentBlock[] {
+  #blocks(field: string, value: unknown, place: Place): ContentBlock<LongText>[] {
     return this.#entries(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, place));
   }
 
@@ -90,7 +91,7 @@ class ConversationReader {
     return entries;
   }
 
-  #block(field: string, value: unknown, place: Place): ContentBlock {
+  #block(field: string, value: unknown, place: Place): ContentBlock<LongText> {
     const block = readRecord(field, value);
     const { text, allowed } = PLACES[place];
     const type = allowed.find((choice) => choice === block.type);
@@ -99,7 +100,7 @@ class ConversationReader {
         return refuse(`${field}.type`, `${listed(allowed)} in ${text}`, block.type);
       case "text":
       case "thinking":
-        return { type, text: readString(`${field}.text`, block.text) };
+        return { type, text: readText(`${field}.text`, block.text) };
       case "tool_use":
         return this.#toolUse(field, block);
       case "tool_result": {
@@ -113,7 +114,7 @@ class ConversationReader {
     }
   }
 
-  #toolUse(field: string, block: Readonly<Record<string, unknown>>): ContentBlock {
+  #toolUse(field: string, block: Readonly<Record<string, unknown>>): ToolUse {
     const toolCallId = readNonEmptyString(`${field}.tool_call_id`, block.tool_call_id);
     if (this.#calls.has(toolCallId)) {
       throw new InvalidRequestError(`"${field}.tool_call_id" must be unique, got ${shown(toolCallId)} again`);
@@ -138,9 +139,4 @@ class ConversationReader {
     call.answered = true;
     return id;
   }
-}
-
-/** Concatenation copies nothing of long texts, which joining does. */
-function lines([first = "", ...others]: readonly string[]): string {
-  return others.reduce((all, text) => `${all}\n${text}`, first);
 }

@@ -3,6 +3,8 @@
  * conversation, and the prompt that the chat template renders. Each is answered with one frame of the request's type.
  */
 import {
+  isText,
+  type LongText,
   MAX_DETOKENIZE_TOKENS,
   MAX_TOKENIZE_LENGTH,
   type NumberLimits,
@@ -58,7 +60,7 @@ export function readTokenizer(
   };
 }
 
-function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest {
+function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest<LongText> {
   switch (type) {
     case "tokenize": {
       const text = readString("text", fields.text);
@@ -85,7 +87,7 @@ function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknow
   }
 }
 
-function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversation {
+function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversation<LongText> {
   const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
   const messages = readConversation(withBlocks(fields.messages), attachments);
   attachments.checkAllUsed();
@@ -107,7 +109,7 @@ export function readGenerationPrompt(value: unknown): Pick<Conversation, "genera
 function withBlocks(messages: unknown): unknown {
   if (!Array.isArray(messages)) return messages;
   return messages.map((message: unknown) =>
-    isObject(message) && typeof message.content === "string"
+    isObject(message) && isText(message.content)
       ? { ...message, content: [{ type: "text", text: message.content }] }
       : message
   );

@@ -2,7 +2,7 @@
  * Generation v1: the fields of a request, their defaults, and its frames. No other part of the daemon knows v1's field
  * names.
  */
-import { IMAGE_TOKEN_BUDGETS, type V1DoneFrame } from "@inferd/client/protocol";
+import { IMAGE_TOKEN_BUDGETS, type LongText, type V1DoneFrame } from "@inferd/client/protocol";
 import { type ChatMessage, type GenerationRequest, PLAIN } from "../inference/request.ts";
 import {
   readBoolean,
@@ -10,7 +10,7 @@ import {
   readOneOf,
   readRecord,
   readRequest,
-  readString,
+  readText,
   refuse,
   type ResolvedRequest,
   type StreamedAnswer,
@@ -42,7 +42,7 @@ export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
   };
 }
 
-function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest {
+function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest<LongText> {
   const { image_token_budget, grammar } = value;
   // Validated, but unused: no v1 model takes images.
   if (image_token_budget !== undefined) checkImageTokenBudget(image_token_budget);
@@ -54,14 +54,14 @@ function readGeneration(value: Readonly<Record<string, unknown>>): GenerationReq
   };
 }
 
-function readMessages(value: unknown): ChatMessage[] {
+function readMessages(value: unknown): ChatMessage<LongText>[] {
   const messages = readNonEmptyArray("messages", value);
   checkMessages(messages.length);
   return messages.map((message, index) => {
     const { role, content } = readRecord(`messages[${index}]`, message);
     return {
       role: readOneOf(`messages[${index}].role`, role, ROLES),
-      content: readString(`messages[${index}].content`, content),
+      content: readText(`messages[${index}].content`, content),
     };
   });
 }

@@ -3,7 +3,9 @@
  * request are read in `blocks.ts`, `attachments.ts` and `tools.ts`.
  */
 import {
+  isText,
   isWithin,
+  type LongText,
   MAX_LOGPROBS,
   type NumberLimits,
   type V2DoneFrame,
@@ -80,7 +82,7 @@ export const v2Surface: Surface = {
     if (tokenizerType !== undefined) return readTokenizer(id, tokenizerType, fields);
     const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
     const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
-    const request: GenerationRequest = {
+    const request: GenerationRequest<LongText> = {
       ...readPrompt(fields, attachments),
       ...readTools(fields),
       thinking: readFlag("thinking", fields),
@@ -111,7 +113,7 @@ export const v2Surface: Surface = {
 function readPrompt(
   { messages, prompt, suffix, generation_prompt }: Readonly<Record<string, unknown>>,
   attachments: Attachments,
-): Pick<GenerationRequest, "messages" | "prompt" | "suffix" | "generationPrompt"> {
+): Pick<GenerationRequest<LongText>, "messages" | "prompt" | "suffix" | "generationPrompt"> {
   if (prompt === undefined) {
     if (suffix !== undefined) throw new InvalidRequestError('"suffix" goes with "prompt" only');
     return { messages: readConversation(messages, attachments), ...readGenerationPrompt(generation_prompt) };
@@ -120,10 +122,8 @@ function readPrompt(
   if (messages !== undefined && !(Array.isArray(messages) && messages.length === 0)) {
     throw new InvalidRequestError('"prompt" goes without "messages"');
   }
-  const parts = (typeof prompt === "string" ? [prompt] : readNonEmptyArray("prompt", prompt)).map((part, index) =>
-    typeof part === "string" || isWithin(part, TOKEN)
-      ? part
-      : refuse(`prompt[${index}]`, "a text or the id of a token", part)
+  const parts = (isText(prompt) ? [prompt] : readNonEmptyArray("prompt", prompt)).map((part, index) =>
+    isText(part) || isWithin(part, TOKEN) ? part : refuse(`prompt[${index}]`, "a text or the id of a token", part)
   );
   if (suffix === undefined && parts.every((part) => part === "")) {
     throw new InvalidRequestError('"prompt" must not be empty');
@@ -132,7 +132,7 @@ function readPrompt(
 }
 
 /** Refuse fields that exclude each other. */
-function checkTogether(request: GenerationRequest): void {
+function checkTogether(request: GenerationRequest<LongText>): void {
   const { prompt, grammar, ignoreEos, tools, responseSchema, thinking, logprobs, logprobsAfterSampling } = request;
   const form = tools.length > 0 ? "tools" : responseSchema !== undefined ? "response_format" : undefined;
   const shaped = form ?? (thinking ? "thinking" : undefined);
@@ -150,7 +150,7 @@ function checkTogether(request: GenerationRequest): void {
 /** Refuse what the backend cannot do, before asking it. */
 function checkAble(
   { name, capabilities }: Backend,
-  { request, kinds }: { readonly request: GenerationRequest; readonly kinds: readonly V2MediaKind[] },
+  { request, kinds }: { readonly request: GenerationRequest<LongText>; readonly kinds: readonly V2MediaKind[] },
 ): void {
   const { tools, toolChoice } = request;
   for (const kind of kinds) {

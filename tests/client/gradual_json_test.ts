@@ -1,4 +1,4 @@
-import { gradualJson, isLarge, JoinedText } from "@inferd/client/protocol";
+import { gradualJson, isLarge, JoinedText, JsonText } from "@inferd/client/protocol";
 import { assert, assertEquals } from "@std/assert";
 import { randomFrom } from "../support/random.ts";
 
@@ -55,4 +55,15 @@ Deno.test("a text in parts is written as the whole text", () => {
   assert(isLarge(value));
   assert(written(value) === `${JSON.stringify({ url: `data:${text}`, after: [""] })}\n`);
   assertEquals(written(new JoinedText(["a", "b"])), `"ab"\n`);
+});
+
+Deno.test("the JSON of a value is written as a text in pieces", () => {
+  const value = {
+    list: Array.from({ length: 30_000 }, (_, index) => ({ index, text: '"é😀' })),
+    text: "\ud83d\n".repeat(200_000),
+  };
+  const call = { arguments: new JsonText(value) };
+  assert(isLarge(call));
+  assert(written(call) === `${JSON.stringify({ arguments: JSON.stringify(value) })}\n`);
+  assertEquals(written(new JsonText([1])), '"[1]"\n');
 });

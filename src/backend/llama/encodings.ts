@@ -2,6 +2,7 @@
  * The embed, rerank and tokenizer requests in progress on an engine: each a promise, cancelled when its client
  * disconnects. The engine's lifecycle belongs to `llama.ts`.
  */
+import type { LongText } from "@inferd/client/protocol";
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
 import type {
   EmbedAnswer,
@@ -70,7 +71,7 @@ export class Encodings {
   }
 
   /** @throws {InvalidRequestError} If the model cannot serve it. */
-  tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+  tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
     return this.#ask({
       message: (id) => ({ op: "tokenizer", id, request }),
       signal,
@@ -91,7 +92,7 @@ export class Encodings {
   }
 
   #ask<T>({ message, signal, answer }: {
-    readonly message: (id: number) => ToEngine;
+    readonly message: (id: number) => ToEngine<LongText>;
     readonly signal: AbortSignal;
     readonly answer: (event: Exclude<Ending, { error: unknown }>) => T | undefined;
   }): Promise<T> {

@@ -1,4 +1,5 @@
 /** A running engine: how it is spawned and configured, and how its death is reported. */
+import type { LongText } from "@inferd/client/protocol";
 import type { EngineConfig, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { engineCommand } from "../../engine/ipc/command.ts";
 import { BackendUnavailableError, NotEnoughMemoryError } from "../../inference/errors.ts";
@@ -19,7 +20,7 @@ const STDERR_TAIL_LINES = 12;
 const STACK_FRAME = /\[0x[0-9a-f]+\]$/;
 
 export interface Engine {
-  readonly process: JsonProcess<ToEngine>;
+  readonly process: JsonProcess<ToEngine<LongText>>;
   readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
   readonly stderr: string[];
   /** Aborts loading. */
@@ -65,7 +66,7 @@ export function spawnEngine(options: SpawnOptions): Engine {
       options.onStderr(line);
     },
   };
-  let process: JsonProcess<ToEngine>;
+  let process: JsonProcess<ToEngine<LongText>>;
   try {
     process = spawn(listener);
   } catch (error) {
@@ -96,7 +97,7 @@ export function spawnEngine(options: SpawnOptions): Engine {
  * @param what What it kills the engine for if it takes too long.
  */
 export function pauseLoading(
-  process: JsonProcess<ToEngine>,
+  process: JsonProcess<ToEngine<LongText>>,
   pause: () => Disposable,
   what: "start" | "compile",
 ): DisposableStack {

@@ -2,6 +2,7 @@
  * The generations in progress on an engine: each has an event queue, is paused while its reader is slow and cancelled
  * when its reader leaves. The engine's lifecycle belongs to `llama.ts`.
  */
+import type { LongText } from "@inferd/client/protocol";
 import type { Counts, EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
 import { callId, callsIn } from "../../inference/call_ids.ts";
 import {
@@ -19,7 +20,7 @@ import { defined } from "../../inference/objects.ts";
 const MOST_UNTAKEN_EVENTS = 64;
 
 export interface GenerationsOptions {
-  readonly send: (message: ToEngine) => void;
+  readonly send: (message: ToEngine<LongText>) => void;
   /** Called when the first request starts and when the last one ends. */
   readonly onBusy: (busy: boolean) => void;
   /** A request id that is unique for this engine. */
@@ -31,7 +32,7 @@ interface Running {
   paused: boolean;
   /** Tool calls in the conversation so far; ids of further calls continue this count. */
   calls: number;
-  readonly request: GenerationRequest;
+  readonly request: GenerationRequest<LongText>;
   /** Pending validation of a call; later events wait for it. */
   waiting: Promise<void> | undefined;
   /** Removes the listener from the request's signal. */
@@ -56,7 +57,7 @@ export class Generations {
     return false;
   }
 
-  begin(request: GenerationRequest, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
+  begin(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
     const { send, onBusy, nextId } = this.#options;
     const id = nextId();
     const queue = new EventQueue<BackendEvent>({

@@ -2,6 +2,7 @@
  * The daemon's side of an engine: loads it, reports capabilities, and restarts it after a crash or hang. Requests
  * belong to `generations.ts`, a running engine to `engine.ts`, model files to `model_files.ts`.
  */
+import type { LongText } from "@inferd/client/protocol";
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
 import {
@@ -93,7 +94,7 @@ export class LlamaBackend implements Backend {
     });
     let lastId = 0;
     const common = {
-      send: (message: ToEngine): void => this.#engine?.process.send(message),
+      send: (message: ToEngine<LongText>): void => this.#engine?.process.send(message),
       onBusy: (): void => this.#hangs.watch(this.#generations.busy || this.#encodings.waiting),
       nextId: (): number => ++lastId,
     };
@@ -167,7 +168,7 @@ export class LlamaBackend implements Backend {
     }
   }
 
-  generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent> {
+  generate(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncIterable<BackendEvent> {
     return {
       [Symbol.asyncIterator]: () => {
         try {
@@ -193,7 +194,7 @@ export class LlamaBackend implements Backend {
     return await this.#encodings.rerank(request, signal);
   }
 
-  async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+  async tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
     this.#checkReady(signal);
     checkCharacters(request, this.#capabilities);
     return await this.#encodings.tokenizer(request, signal);

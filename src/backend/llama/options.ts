@@ -1,5 +1,5 @@
 /** Options of a llama backend. */
-import type { LoadPhase } from "@inferd/client/protocol";
+import type { LoadPhase, LongText } from "@inferd/client/protocol";
 import type { LlamaBackendConfig } from "../../config/options.ts";
 import type { EngineCommand } from "../../engine/ipc/command.ts";
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
@@ -28,7 +28,7 @@ export interface LlamaOptions {
   /** Command for engines spawned by this process; default: the built-in engine. */
   readonly command?: EngineCommand;
   /** Spawns an engine; default: as a child of this process. */
-  readonly spawn?: (listener: ProcessListener<FromEngine>) => JsonProcess<ToEngine>;
+  readonly spawn?: (listener: ProcessListener<FromEngine>) => JsonProcess<ToEngine<LongText>>;
   /** First and longest restart delay; doubles in between. */
   readonly backoffMs?: { readonly first: number; readonly most: number };
   /** The same for missing or wrong model files, after quick retries failed. */

@@ -1,5 +1,5 @@
 /** Refuses prompts that cannot fit before they reach the engine, which is shared. */
-import { isLonger } from "@inferd/client/protocol";
+import { isLonger, type LongText } from "@inferd/client/protocol";
 import type { BackendCapabilities } from "../../inference/backend.ts";
 import { ContextLengthError } from "../../inference/errors.ts";
 import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
@@ -20,7 +20,7 @@ const MOST_CHARACTERS = 8 * 1024 * 1024;
  * @throws {ContextLengthError} If it cannot fit.
  */
 export function checkFits(
-  request: GenerationRequest,
+  request: GenerationRequest<LongText>,
   capabilities: BackendCapabilities | undefined,
   longestPiece: number | undefined,
 ): void {
@@ -39,7 +39,7 @@ export function checkFits(
  * @throws {ContextLengthError} If it has too many.
  */
 export function checkCharacters(
-  request: GenerationRequest | TokenizerRequest,
+  request: GenerationRequest<LongText> | TokenizerRequest<LongText>,
   { contextTokens = Infinity }: Partial<Pick<BackendCapabilities, "contextTokens">> = {},
 ): void {
   const most = Math.min(MOST_CHARACTERS, Math.max(LEAST_CHARACTERS, contextTokens * CHARACTERS_PER_TOKEN));

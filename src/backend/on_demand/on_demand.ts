@@ -2,6 +2,7 @@
  * A backend whose model is loaded by the first request, and unloaded after an idle time or when another model needs the
  * memory. Engine crashes are handled by `llama.ts`.
  */
+import type { LongText } from "@inferd/client/protocol";
 import { abortable } from "@std/async";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
 import {
@@ -118,7 +119,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     notify({ type: "asleep", capabilities: found });
   }
 
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
+  async *generate(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncGenerator<BackendEvent> {
     using _use = this.#use();
     const backend = await this.#awake(signal);
     yield* backend.generate(request, signal);
@@ -138,7 +139,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     return await backend.rerank(request, signal);
   }
 
-  async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+  async tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
     using _use = this.#use();
     const backend = await this.#awake(signal);
     if (backend.tokenizer === undefined) throw new BackendUnavailableError(`Backend "${this.name}" has no tokenizer`);

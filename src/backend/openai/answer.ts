@@ -3,6 +3,7 @@
  * guarantees. Transport belongs to `exchange.ts`. Messages never quote model output, because the log repeats them and
  * must not hold answers.
  */
+import type { LongText } from "@inferd/client/protocol";
 import { BackendUnavailableError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
 import type { BackendEvent, TokenLogprob, Usage } from "../../inference/events.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
@@ -30,7 +31,7 @@ function words<T extends string>(end: T, names: string): [string, T][] {
 }
 
 export class Answer {
-  readonly #request: GenerationRequest;
+  readonly #request: GenerationRequest<LongText>;
   /** The backend's name, for messages. */
   readonly #backend: string;
   readonly #calls: ToolCalls;
@@ -52,7 +53,7 @@ export class Answer {
   /** Buffered where the answer must be JSON. */
   #json: string[] = [];
 
-  constructor(request: GenerationRequest, backend: string) {
+  constructor(request: GenerationRequest<LongText>, backend: string) {
     this.#request = request;
     this.#backend = backend;
     this.#calls = new ToolCalls(request);

@@ -9,7 +9,7 @@
  * - Gateways: a second call begins with the first one's index and continues with its own.
  * - Mistral, Ollama, LM Studio: no index; others always send -1, and some neither index nor id.
  */
-import { MAX_DEPTH } from "@inferd/client/protocol";
+import { type LongText, MAX_DEPTH } from "@inferd/client/protocol";
 import { callsIn } from "../../inference/call_ids.ts";
 import { ToolCallMalformedError } from "../../inference/errors.ts";
 import type { GenerationRequest, JsonObject, ToolUse } from "../../inference/request.ts";
@@ -61,7 +61,7 @@ export class ToolCalls {
   readonly #toldIds = new Map<string, string>();
   #count = 0;
 
-  constructor(request: GenerationRequest) {
+  constructor(request: GenerationRequest<LongText>) {
     const { tools, toolChoice, messages } = request;
     this.#names = new RemoteNames(request);
     this.#offered = new Set(tools.filter((tool) => mayCall(tool, toolChoice)).map(({ name }) => name));

@@ -6,6 +6,7 @@
  * A server names the field in a path (`param`, FastAPI's `loc`), in its message, or not at all; then fields are dropped
  * a group at a time, the least widely supported first.
  */
+import type { LongText } from "@inferd/client/protocol";
 import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
 import { TOO_LONG_CODES, type UpstreamFailure } from "./errors.ts";
 import { isObject } from "../../inference/objects.ts";
@@ -90,7 +91,7 @@ export class ServerFields {
     return [...this.#refused, ...this.#newerLimit ? ["max_tokens"] : []];
   }
 
-  attempt(request: GenerationRequest, body: JsonObject): Attempt {
+  attempt(request: GenerationRequest<LongText>, body: JsonObject): Attempt {
     const own = new Set(ownFields(request, body));
     const refused = [...this.#refused].filter((field) => isIn(body, field));
     return new Attempt(body, {
@@ -260,7 +261,7 @@ function leadsTo(path: readonly string[], field: Field): boolean {
 }
 
 /** The body's fields that the caller did not ask for. */
-function ownFields(request: GenerationRequest, body: JsonObject): Field[] {
+function ownFields(request: GenerationRequest<LongText>, body: JsonObject): Field[] {
   const { defaulted = [], thinking, toolChoice } = request;
   const asked: Readonly<Partial<Record<Field, boolean>>> = {
     top_k: !defaulted.includes("top_k"),

@@ -2,6 +2,7 @@
  * Tool names for OpenAI's API: at most 64 letters, digits, `_` and `-`. Other names are replaced by such a name and
  * translated back, because servers do not announce what they accept.
  */
+import type { LongText } from "@inferd/client/protocol";
 import { callsIn } from "../../inference/call_ids.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 
@@ -14,7 +15,7 @@ export class RemoteNames {
   readonly #own = new Map<string, string>();
 
   /** @param request The same tools get the same names throughout a conversation. */
-  constructor({ tools, messages }: Pick<GenerationRequest, "tools" | "messages">) {
+  constructor({ tools, messages }: Pick<GenerationRequest<LongText>, "tools" | "messages">) {
     const names = new Set([...tools, ...callsIn(messages)].map(({ name }) => name));
     // Valid names are kept, whichever comes first.
     const [kept, changed] = [[...names].filter(isTaken), [...names].filter((name) => !isTaken(name))];

@@ -7,7 +7,7 @@
  * `Exchange.post` sends it → `Exchange.messages` splits the response into messages → `Answer.take` parses each →
  * `Answer.end` checks completeness. After a refusal the attempt may offer a reduced body.
  */
-import { isLarge } from "@inferd/client/protocol";
+import { isLarge, type LongText } from "@inferd/client/protocol";
 import type { OpenAiBackendConfig } from "../../config/options.ts";
 import { createHttpClient, proxyFor } from "./http_client.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
@@ -105,7 +105,7 @@ export class OpenAiBackend implements Backend {
     if (capabilities !== undefined) notify({ type: "ready", capabilities });
   }
 
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
+  async *generate(request: GenerationRequest<LongText>, signal: AbortSignal): AsyncGenerator<BackendEvent> {
     signal.throwIfAborted();
     if (this.#state !== "ready") throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
     const attempt = this.#fields.attempt(request, toOpenAiRequest(request, this.#config.model));

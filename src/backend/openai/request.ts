@@ -15,7 +15,7 @@
  * - Messages cannot hold video. Attachments in a tool result go into the next user message, because a tool message holds
  *   text only.
  */
-import { isLarge, JoinedText } from "@inferd/client/protocol";
+import { isLarge, isText, joined, JsonText, type LongText } from "@inferd/client/protocol";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../../inference/errors.ts";
 import {
   ANY_OBJECT,
@@ -49,7 +49,7 @@ const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
  * @returns The complete body, including optional fields the caller did not ask for.
  * @throws {InvalidRequestError | AttachmentUnsupportedError} If the format cannot express it.
  */
-export function toOpenAiRequest(request: GenerationRequest, model: string): JsonObject {
+export function toOpenAiRequest(request: GenerationRequest<LongText>, model: string): JsonObject {
   if (request.grammar !== undefined) {
     throw new InvalidRequestError('"grammar" cannot be followed by a remote backend; "response_format" of v2 can');
   }
@@ -88,7 +88,7 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
 }
 
 /** What only an engine of the daemon's own can do. */
-function refuseUnknown(request: GenerationRequest): void {
+function refuseUnknown(request: GenerationRequest<LongText>): void {
   const asked = {
     suffix: request.suffix,
     generation_prompt: request.generationPrompt,
@@ -101,10 +101,10 @@ function refuseUnknown(request: GenerationRequest): void {
 }
 
 /** A prompt becomes one user message. */
-function messagesOf({ messages, prompt }: GenerationRequest): readonly ChatMessage[] {
+function messagesOf({ messages, prompt }: GenerationRequest<LongText>): readonly ChatMessage<LongText>[] {
   if (prompt === undefined) return messages;
   const [text, ...others] = prompt;
-  if (typeof text === "string" && others.length === 0) return [{ role: "user", content: text }];
+  if (isText(text) && others.length === 0) return [{ role: "user", content: text }];
   throw new InvalidRequestError('"prompt" must be a text for a remote backend: the ids of its tokens are not known');
 }
 
@@ -123,8 +123,8 @@ function toToolChoice(choice: ToolChoice, names: RemoteNames): unknown {
   return typeof choice === "string" ? choice : { type: "function", function: { name: names.toRemote(choice.name) } };
 }
 
-function toMessages({ role, content }: ChatMessage, names: RemoteNames): JsonObject[] {
-  if (typeof content === "string") return [{ role, content }];
+function toMessages({ role, content }: ChatMessage<LongText>, names: RemoteNames): JsonObject[] {
+  if (isText(content)) return [{ role, content }];
   if (role === "assistant") return [toAssistant(content, names)];
   const results = content.filter((block) => block.type === "tool_result");
   const brought = results.flatMap(({ content }) => content.filter((block) => block.type === "media"));
@@ -139,14 +139,14 @@ function toMessages({ role, content }: ChatMessage, names: RemoteNames): JsonObj
   return messages;
 }
 
-function toAssistant(content: readonly ContentBlock[], names: RemoteNames): JsonObject {
+function toAssistant(content: readonly ContentBlock<LongText>[], names: RemoteNames): JsonObject {
   const calls = content.filter((block) => block.type === "tool_use");
   const thoughts = content.filter((block) => block.type === "thinking");
   const said = content.filter((block) => block.type !== "tool_use" && block.type !== "thinking");
   return {
     role: "assistant",
     content: said.length === 0 && calls.length > 0 ? null : toText(said),
-    ...(thoughts.length === 0 ? {} : { reasoning_content: thoughts.map(({ text }) => text).join("\n") }),
+    ...(thoughts.length === 0 ? {} : { reasoning_content: joined(thoughts.map(({ text }) => text), "\n") }),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toToolCall(call, names)) }),
   };
 }
@@ -155,32 +155,30 @@ function toToolCall({ toolCallId, name, input }: ToolUse, names: RemoteNames): J
   return {
     id: toolCallId,
     type: "function",
-    function: { name: names.toRemote(name), arguments: JSON.stringify(input) },
+    function: { name: names.toRemote(name), arguments: isLarge(input) ? new JsonText(input) : JSON.stringify(input) },
   };
 }
 
 /** A plain string if there is only text, the form every server accepts. */
-function toContent(blocks: readonly ContentBlock[]): string | JsonObject[] {
+function toContent(blocks: readonly ContentBlock<LongText>[]): LongText | JsonObject[] {
   if (blocks.every(({ type }) => type === "text")) return toText(blocks);
   return blocks.map((block) =>
     block.type === "media" ? toPart(block.attachment) : { type: "text", text: textOf(block) }
   );
 }
 
-function toText(blocks: readonly ContentBlock[]): string {
-  return blocks.map(textOf).join("\n");
+function toText(blocks: readonly ContentBlock<LongText>[]): LongText {
+  return joined(blocks.map(textOf), "\n");
 }
 
-function textOf(block: ContentBlock): string {
+function textOf(block: ContentBlock<LongText>): LongText {
   if (block.type === "text") return block.text;
   throw new InvalidRequestError(`A remote backend takes no "${block.type}" block there`);
 }
 
 function toPart({ kind, mime, base64 }: Attachment): JsonObject {
   if (kind === "image") {
-    const head = `data:${mime};base64,`;
-    const url = isLarge(base64) ? new JoinedText([head, base64]) : head + base64;
-    return { type: "image_url", image_url: { url } };
+    return { type: "image_url", image_url: { url: joined([`data:${mime};base64,`, base64]) } };
   }
   const format = kind === "audio" ? AUDIO_FORMATS.get(mime.toLowerCase()) : undefined;
   if (format !== undefined) return { type: "input_audio", input_audio: { data: base64, format } };

@@ -2,7 +2,7 @@
  * The messages between daemon and engine on the engine's stdin and stdout: NDJSON, one message a line. Both ends are
  * of one version, so the messages are terse and not negotiated. The daemon assigns all ids, each once.
  */
-import type { TemplateError } from "@inferd/client/protocol";
+import type { LongText, TemplateError } from "@inferd/client/protocol";
 import type { FinishReason, TokenLogprob } from "../../inference/events.ts";
 import type {
   EmbedRequest,
@@ -79,10 +79,10 @@ export interface EngineConfig {
 export type DraftFiles = Pick<EngineConfig, "modelPath" | "partPaths">;
 
 /** A request, as the backend received it. */
-export type EngineRequest = GenerationRequest;
+export type EngineRequest<Text extends LongText = string> = GenerationRequest<Text>;
 
-/** Daemon → engine. */
-export type ToEngine =
+/** Daemon → engine. What the daemon sends may have texts in parts, what the engine gets has none. */
+export type ToEngine<Text extends LongText = string> =
   | { readonly op: "load"; readonly config: EngineConfig }
   /** Instead of `load`: report whether the native library is usable, and exit. */
   | ({ readonly op: "check" } & Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">)
@@ -96,10 +96,10 @@ export type ToEngine =
   )
   /** Answers `needs`: it is available now, or the reason why not. */
   | { readonly op: "fetched"; readonly failure?: string }
-  | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
+  | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest<Text> }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
-  | { readonly op: "tokenizer"; readonly id: number; readonly request: TokenizerRequest }
+  | { readonly op: "tokenizer"; readonly id: number; readonly request: TokenizerRequest<Text> }
   /** Cancel the request; no event of it is sent after this is read. */
   | { readonly op: "cancel"; readonly id: number }
   /** Back-pressure: the request keeps its slot, but is not decoded. */

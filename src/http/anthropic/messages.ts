@@ -25,7 +25,7 @@ const NOT_COUNTED = { output_tokens_details: null, server_tool_use: null };
 const USAGE = { ...NOT_COUNTED, cache_creation: null, inference_geo: null, service_tier: "standard", speed: null };
 
 export async function messages(context: Context, bridge: Bridge): Promise<Response> {
-  const asked = await readBody(context, body);
+  const asked = await readBody(context, body, { inPieces: "messages" });
   const model = await bridge.link.model(asked.model, "generate");
   const request = toRequest(asked);
   const head: Head = {

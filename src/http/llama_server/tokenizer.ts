@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { unsupported } from "../api_error.ts";
-import { readBody } from "../body.ts";
+import { readBody, slicesOf } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { body, toRequest } from "../openai/chat_completions.ts";
 
@@ -59,7 +59,10 @@ export async function detokenize(context: Context, { link }: Bridge): Promise<Re
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const { name } = await link.model(asked.model ?? undefined, "generate");
-  const { messages, tools, toolChoice, thinking = false, attachments, generationPrompt } = toRequest(asked);
+  const { messages, tools, toolChoice, thinking = false, attachments, generationPrompt } = await toRequest(
+    asked,
+    slicesOf(context),
+  );
   if (attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
   const client = await link.client("v2");
   const prompt = await client.applyTemplate({ messages, tools, toolChoice, thinking, generationPrompt }, {

@@ -2,11 +2,12 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
-import { MAX_TOOLS } from "@inferd/client/protocol";
+import { type LongText, MAX_TOOLS, partsOf } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
+import { longText } from "../long_texts.ts";
 import { functionTool, toTool } from "../openai/fields.ts";
 import { type AnswerEvent, answerOllama } from "./answer.ts";
 import {
@@ -26,9 +27,9 @@ import {
 const message = z.object({
   // As in Ollama, case does not matter.
   role: z.string().toLowerCase().pipe(z.enum(["system", "user", "assistant", "tool"])),
-  content: z.string().nullish(),
-  thinking: z.string().nullish(),
-  images: z.array(z.string()).nullish(),
+  content: longText.nullish(),
+  thinking: longText.nullish(),
+  images: z.array(longText).nullish(),
   tool_calls: z.array(z.object({
     id: z.string().nullish(),
     function: z.object({ name: z.string(), arguments: z.record(z.string(), z.unknown()) }),
@@ -50,7 +51,7 @@ const body = z.looseObject({
 });
 
 export async function chat(context: Context, bridge: Bridge): Promise<Response> {
-  const asked = await readBody(context, body);
+  const asked = await readBody(context, body, { inPieces: "messages" });
   const model = await bridge.link.model(asked.model, "generate");
   warnOfIgnored(context, body, asked, model);
   const messages = asked.messages ?? [];
@@ -74,20 +75,20 @@ export async function chat(context: Context, bridge: Bridge): Promise<Response> 
 }
 
 /** Ollama's calls have no ids: a result belongs to the first unanswered call of the named tool. */
-function toMessages(messages: readonly z.output<typeof message>[], media: MediaCollector): Message[] {
-  const out: { role: Message["role"]; content: Block[] }[] = [];
+function toMessages(messages: readonly z.output<typeof message>[], media: MediaCollector): Message<LongText>[] {
+  const out: { role: Message["role"]; content: Block<LongText>[] }[] = [];
   let open: { id: string; name: string }[] = [];
   let made = 0;
   for (const [index, one] of messages.entries()) {
-    const text: Block[] = one.content ? [{ type: "text", text: one.content }] : [];
-    const images = (one.images ?? []).map((base64): Block => media.add("image", imageType(base64), base64));
+    const text: Block<LongText>[] = one.content ? [{ type: "text", text: one.content }] : [];
+    const images = (one.images ?? []).map((base64): Block<LongText> => media.add("image", imageType(base64), base64));
     if (one.role === "tool") {
       const found = open.find(({ id, name }) =>
         one.tool_call_id ? id === one.tool_call_id : !one.tool_name || name === one.tool_name
       );
       if (found === undefined) throw invalid(`messages[${index}]`, "is the result of no call before it");
       open = open.filter((call) => call !== found);
-      const result: Block = {
+      const result: Block<LongText> = {
         type: "tool_result",
         toolCallId: found.id,
         content: images.length === 0 ? one.content ?? "" : [...text, ...images],
@@ -97,7 +98,7 @@ function toMessages(messages: readonly z.output<typeof message>[], media: MediaC
       else last.content.push(result);
       continue;
     }
-    const thinking: Block[] = one.role === "assistant" && one.thinking
+    const thinking: Block<LongText>[] = one.role === "assistant" && one.thinking
       ? [{ type: "thinking", text: one.thinking }]
       : [];
     const calls = (one.tool_calls ?? []).map(({ id, function: { name, arguments: input } }) => {
@@ -112,8 +113,9 @@ function toMessages(messages: readonly z.output<typeof message>[], media: MediaC
 }
 
 /** Detects the type of an image from its first bytes, since Ollama sends none. */
-export function imageType(base64: string): string {
-  const [, type] = IMAGE_HEADS.find(([head]) => base64.startsWith(head)) ?? [];
+export function imageType(base64: LongText): string {
+  const [beginning = ""] = partsOf(base64);
+  const [, type] = IMAGE_HEADS.find(([head]) => beginning.startsWith(head)) ?? [];
   return type ?? "image/png";
 }
 

@@ -2,11 +2,13 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, GenerateV2Fields, Message } from "@inferd/client";
+import type { LongText } from "@inferd/client/protocol";
 import { ApiError, invalid, unsupported } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
+import { longText } from "../long_texts.ts";
 import { type AnswerEvent, answerOllama } from "./answer.ts";
 import { imageType } from "./chat.ts";
 import {
@@ -25,9 +27,9 @@ import {
 
 const body = z.looseObject({
   model: z.string().min(1),
-  prompt: z.string().nullish(),
+  prompt: longText.nullish(),
   system: z.string().nullish(),
-  images: z.array(z.string()).nullish(),
+  images: z.array(longText).nullish(),
   format,
   options,
   think,
@@ -51,7 +53,7 @@ export async function generate(context: Context, bridge: Bridge): Promise<Respon
   if (kind !== "conversation" && asked.images?.length) throw invalid("images", `goes without "${kind}"`);
   if (kind !== "conversation" && thinking) throw invalid("think", `goes without "${kind}"`);
   const media = new MediaCollector();
-  const images = (asked.images ?? []).map((base64): Block => media.add("image", imageType(base64), base64));
+  const images = (asked.images ?? []).map((base64): Block<LongText> => media.add("image", imageType(base64), base64));
   const system: Message[] = asked.system ? [{ role: "system", content: asked.system }] : [];
   const request = {
     ...readOptions(asked.options),

@@ -5,7 +5,8 @@ import type { GenerateV2Fields, GenerationResult } from "@inferd/client";
 import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
-import { readBody } from "../body.ts";
+import { readBody, slicesOf } from "../body.ts";
+import type { Slices } from "../slices.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { streamedEvents } from "../event_stream.ts";
 import { extensions, readExtensions } from "../llama_server/settings.ts";
@@ -106,9 +107,9 @@ export const body = z.strictObject({
 export type Body = z.output<typeof body>;
 
 export async function chatCompletions(context: Context, bridge: Bridge): Promise<Response> {
-  const asked = await readBody(context, body);
+  const asked = await readBody(context, body, { inPieces: "messages" });
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
-  const request = toRequest(asked);
+  const request = await toRequest(asked, slicesOf(context));
   const head = {
     ...headOf("chatcmpl", asked.model ?? model.name),
     ...(asked.service_tier ? { service_tier: "default" } : {}),
@@ -133,10 +134,10 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
 }
 
 /** @throws {ApiError} If it uses an unsupported feature. */
-export function toRequest(asked: Body): GenerationJob["request"] {
+export async function toRequest(asked: Body, slices: Slices): Promise<GenerationJob["request"]> {
   checkFields(asked);
   const media = new MediaCollector();
-  const messages = toMessages(asked.messages, media);
+  const messages = await toMessages(asked.messages, media, slices);
   const { chat_template_kwargs: kwargs } = asked;
   return {
     ...readSampling(asked),

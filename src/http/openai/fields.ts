@@ -1,10 +1,20 @@
 /** Fields shared by several of OpenAI's requests, and which of their values are not supported. */
 import { z } from "zod";
 import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/client";
-import { MAX_LOGPROBS, MAX_STOP_STRINGS, PENALTY_TOKENS, SAMPLING_LIMITS } from "@inferd/client/protocol";
-import { countJsonValues, MAX_JSON_VALUES } from "../../inference/json_bounds.ts";
+import {
+  joined,
+  type LongText,
+  MAX_LOGPROBS,
+  MAX_STOP_STRINGS,
+  partsOf,
+  PENALTY_TOKENS,
+  SAMPLING_LIMITS,
+} from "@inferd/client/protocol";
+import { MAX_JSON_VALUES } from "../../inference/json_bounds.ts";
+import { GradualParser, TooManyValuesError } from "../../ndjson/gradual_parser.ts";
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
+import type { Slices } from "../slices.ts";
 
 export const jsonObject = z.record(z.string(), z.unknown());
 
@@ -250,22 +260,36 @@ export function offered(
   return { tools: tools.length === 0 ? undefined : tools, toolChoice: toToolChoice(choice, tools) };
 }
 
+/** Arguments are parsed in pieces of so many UTF-16 units. */
+const PARSED_LENGTH = 64 * 1024;
+
+function* piecesOf(text: LongText): Generator<string, void> {
+  for (const part of partsOf(text)) {
+    for (let at = 0; at < part.length; at += PARSED_LENGTH) yield part.slice(at, at + PARSED_LENGTH);
+  }
+}
+
 /** Parses the arguments of a conversation's earlier calls, JSON strings in OpenAI's API. */
 export class CallArguments {
   #values = 0;
 
   /** @throws {ApiError} If they are no object, or hold too many values together with those before, or levels. */
-  read(text: string, param: string): Record<string, unknown> {
-    this.#values += countJsonValues(text);
-    if (this.#values > MAX_JSON_VALUES) {
-      throw invalid(param, `must hold at most ${MAX_JSON_VALUES} JSON values, all calls together`);
-    }
+  async read(text: LongText, param: string, slices: Slices): Promise<Record<string, unknown>> {
+    const parser = new GradualParser({ maxValues: MAX_JSON_VALUES - this.#values, inParts: true });
     let value: unknown;
     try {
-      value = text.trim() === "" ? {} : JSON.parse(text);
-    } catch {
-      value = undefined;
+      for (const piece of piecesOf(text)) {
+        parser.feed(piece);
+        await slices.next();
+      }
+      value = parser.isBlank ? {} : parser.finish();
+    } catch (error) {
+      if (error instanceof TooManyValuesError) {
+        throw invalid(param, `must hold at most ${MAX_JSON_VALUES} JSON values, all calls together`);
+      }
+      if (!(error instanceof SyntaxError)) throw error;
     }
+    this.#values += parser.values;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw invalid(param, "must be a JSON object, as text");
     }
@@ -275,8 +299,9 @@ export class CallArguments {
 }
 
 /** Split an `image_url` in OpenAI's format into media type and base64. */
-export function readDataUrl(url: string, param: string): { readonly mime: string; readonly base64: string } {
-  const [, mime, base64] = /^data:([^;,]+)(?:;[^;,]+)*;base64,(.*)$/s.exec(url) ?? [];
-  if (mime !== undefined && base64 !== undefined) return { mime, base64 };
+export function readDataUrl(url: LongText, param: string): { readonly mime: string; readonly base64: LongText } {
+  const [first = "", ...others] = partsOf(url);
+  const [, mime, base64] = /^data:([^;,]+)(?:;[^;,]+)*;base64,(.*)$/s.exec(first) ?? [];
+  if (mime !== undefined && base64 !== undefined) return { mime, base64: joined([base64, ...others]) };
   throw unsupported(param, "this server downloads nothing, send the image itself as a data: URL in base64");
 }

@@ -1,24 +1,27 @@
 /** Chat Completions conversations: their schema, and conversion to the daemon's messages. */
 import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
+import { isText, joined, type LongText } from "@inferd/client/protocol";
 import type { MediaCollector } from "../attachments.ts";
+import { longText } from "../long_texts.ts";
+import type { Slices } from "../slices.ts";
 import { CallArguments, readDataUrl } from "./fields.ts";
 
-const textPart = z.object({ type: z.literal("text"), text: z.string() });
+const textPart = z.object({ type: z.literal("text"), text: longText });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
 const imagePart = z.object({
   type: z.literal("image_url"),
-  image_url: z.object({ url: z.string(), detail: z.string().nullish() }),
+  image_url: z.object({ url: longText, detail: z.string().nullish() }),
 });
 const audioPart = z.object({
   type: z.literal("input_audio"),
-  input_audio: z.object({ data: z.string(), format: z.string() }),
+  input_audio: z.object({ data: longText, format: z.string() }),
 });
-const texts = z.union([z.string(), z.array(textPart)]);
+const texts = z.union([longText, z.array(textPart)]);
 const toolCall = z.object({
   id: z.string().min(1),
   type: z.literal("function"),
-  function: z.object({ name: z.string(), arguments: z.string() }),
+  function: z.object({ name: z.string(), arguments: longText }),
 });
 
 /** One message. Other fields echoed from an earlier answer are ignored. */
@@ -26,13 +29,13 @@ export const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer"]), content: texts }),
   z.object({
     role: z.literal("user"),
-    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textPart, imagePart, audioPart]))]),
+    content: z.union([longText, z.array(z.discriminatedUnion("type", [textPart, imagePart, audioPart]))]),
   }),
   z.object({
     role: z.literal("assistant"),
-    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textPart, refusalPart]))]).nullish(),
+    content: z.union([longText, z.array(z.discriminatedUnion("type", [textPart, refusalPart]))]).nullish(),
     refusal: z.string().nullish(),
-    reasoning_content: z.string().nullish(),
+    reasoning_content: longText.nullish(),
     tool_calls: z.array(toolCall).nullish(),
     function_call: z.null('is not supported: send "tool_calls"').optional(),
     audio: z.null("is not supported: nothing is stored here, send the text").optional(),
@@ -43,25 +46,32 @@ export const message = z.discriminatedUnion("role", [
 type ChatMessage = z.output<typeof message>;
 
 /** @throws {ApiError} If a part is not supported. */
-export function toMessages(messages: readonly ChatMessage[], media: MediaCollector): Message[] {
-  const out: { role: Message["role"]; content: Block[] }[] = [];
+export async function toMessages(
+  messages: readonly ChatMessage[],
+  media: MediaCollector,
+  slices: Slices,
+): Promise<Message<LongText>[]> {
+  const out: { role: Message["role"]; content: Block<LongText>[] }[] = [];
   const calls = new CallArguments();
   for (const [index, one] of messages.entries()) {
+    await slices.next();
     const param = `messages[${index}]`;
     // Results of the calls of one turn form one message.
     const last = messages[index - 1]?.role === "tool" ? out.at(-1) : undefined;
     if (one.role === "tool") {
-      const result: Block = {
+      const result: Block<LongText> = {
         type: "tool_result",
         toolCallId: one.tool_call_id,
-        content: typeof one.content === "string" ? one.content : one.content.map(({ text }) => text).join("\n"),
+        content: isText(one.content) ? one.content : joined(one.content.map(({ text }) => text), "\n"),
       };
       if (last === undefined) out.push({ role: "user", content: [result] });
       else last.content.push(result);
     } else {
       out.push({
         role: one.role === "developer" ? "system" : one.role,
-        content: one.role === "assistant" ? assistantBlocks(one, param, calls) : partsOf(one.content, param, media),
+        content: one.role === "assistant"
+          ? await assistantBlocks(one, param, { calls, slices })
+          : blocksOf(one.content, param, media),
       });
     }
   }
@@ -70,9 +80,9 @@ export function toMessages(messages: readonly ChatMessage[], media: MediaCollect
 
 type Part = z.output<typeof textPart> | z.output<typeof imagePart> | z.output<typeof audioPart>;
 
-function partsOf(content: string | readonly Part[], param: string, media: MediaCollector): Block[] {
-  if (typeof content === "string") return [{ type: "text", text: content }];
-  return content.map((part, index): Block => {
+function blocksOf(content: LongText | readonly Part[], param: string, media: MediaCollector): Block<LongText>[] {
+  if (isText(content)) return [{ type: "text", text: content }];
+  return content.map((part, index): Block<LongText> => {
     if (part.type === "text") return { type: "text", text: part.text };
     if (part.type === "input_audio") {
       const { data, format } = part.input_audio;
@@ -83,14 +93,14 @@ function partsOf(content: string | readonly Part[], param: string, media: MediaC
   });
 }
 
-function assistantBlocks(
+async function assistantBlocks(
   one: Extract<ChatMessage, { role: "assistant" }>,
   param: string,
-  calls: CallArguments,
-): Block[] {
-  const blocks: Block[] = [];
+  { calls, slices }: { readonly calls: CallArguments; readonly slices: Slices },
+): Promise<Block<LongText>[]> {
+  const blocks: Block<LongText>[] = [];
   if (one.reasoning_content) blocks.push({ type: "thinking", text: one.reasoning_content });
-  const parts = typeof one.content === "string" ? [{ type: "text" as const, text: one.content }] : one.content ?? [];
+  const parts = isText(one.content) ? [{ type: "text" as const, text: one.content }] : one.content ?? [];
   for (const part of parts) {
     const text = part.type === "text" ? part.text : part.refusal;
     if (text !== "") blocks.push({ type: "text", text });
@@ -101,7 +111,7 @@ function assistantBlocks(
       type: "tool_use",
       toolCallId: call.id,
       name: call.function.name,
-      input: calls.read(call.function.arguments, `${param}.tool_calls[${index}].function.arguments`),
+      input: await calls.read(call.function.arguments, `${param}.tool_calls[${index}].function.arguments`, slices),
     });
   }
   return blocks.length === 0 ? [{ type: "text", text: "" }] : blocks;

@@ -1,9 +1,11 @@
 /** Threat: one body of megabytes keeps the bridge from everybody else. */
 import { assert, assertEquals } from "@std/assert";
 import { Hono } from "hono";
+import { JoinedText, LONG_TEXT_LENGTH } from "@inferd/client/protocol";
 import { z } from "zod";
 import { ApiError } from "../../../src/http/api_error.ts";
 import { type Bindings, readBody } from "../../../src/http/body.ts";
+import { longText } from "../../../src/http/long_texts.ts";
 import { PaceUnderTest } from "../../support/paces.ts";
 import { nextTurn } from "../../support/waiting.ts";
 import { MAX_JSON_VALUES } from "../../../src/inference/json_bounds.ts";
@@ -11,7 +13,11 @@ import { MAX_JSON_VALUES } from "../../../src/inference/json_bounds.ts";
 const PIECE_BYTES = 65_536;
 
 /** What a body is read as, or why it is refused. All of it has arrived already. */
-async function read(text: string | Uint8Array, bindings: Bindings = {}): Promise<unknown> {
+async function read(
+  text: string | Uint8Array,
+  bindings: Bindings = {},
+  schema: z.ZodType = z.unknown(),
+): Promise<unknown> {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const body = new ReadableStream<Uint8Array>({
     start(controller): void {
@@ -21,7 +27,7 @@ async function read(text: string | Uint8Array, bindings: Bindings = {}): Promise
   });
   let outcome: unknown;
   const app = new Hono().post("/", async (context) => {
-    outcome = await readBody(context, z.unknown()).catch((error: unknown) => {
+    outcome = await readBody(context, schema, { inPieces: "list" }).catch((error: unknown) => {
       if (error instanceof ApiError) return error.message;
       throw error;
     });
@@ -110,5 +116,56 @@ Deno.test("lists are limited with what is within their elements, since checking 
     ] as const
   ) {
     assertEquals(await read(JSON.stringify(body)), refused ?? body);
+  }
+});
+
+Deno.test("a long list is checked in pieces: the first wrong element is named, and others are served meanwhile", async () => {
+  const element = z.object({ of: z.union([z.string(), z.array(z.object({ text: z.string() }))]) });
+  const schema = z.strictObject({ list: z.array(element).min(1), name: z.string().nullish() });
+  const other = z.strictObject({
+    list: z.union([z.string(), z.array(z.discriminatedUnion("of", [z.object({ of: z.literal("a") })]))]),
+  });
+  const list = (count: number, of: unknown = "a"): Record<string, unknown>[] =>
+    Array.from({ length: count }, () => ({ of }));
+  const whole = { list: list(10_000), name: "x" };
+  assertEquals(await read(JSON.stringify(whole), {}, schema), whole);
+  const cases = [
+    [
+      { list: [...list(9_999), { of: [{ text: 7 }] }] },
+      '"list[9999].of[0].text": Invalid input: expected string, received number',
+    ],
+    [{ list: list(10_000, 7) }, '"list[0].of": Invalid input'],
+    [{ list: list(300), name: 7 }, '"name": Invalid input: expected string, received number'],
+    [{ list: list(300), more: 7 }, "Unrecognized request argument supplied: more"],
+  ] as const;
+  for (const [body, problem] of cases) assertEquals(await read(JSON.stringify(body), {}, schema), problem);
+  assertEquals(
+    await read(JSON.stringify({ list: [...list(700), ...list(700, "b")] }), {}, other),
+    "\"list[700].of\": Invalid discriminator value. Expected 'a'",
+  );
+  let isRead = false;
+  const reading = read(JSON.stringify({ list: list(16_000, [{ text: "a" }]) }), {}, schema).finally(() =>
+    isRead = true
+  );
+  let turns = 0;
+  for (; !isRead; turns++) await nextTurn();
+  await reading;
+  assert(turns > 2, `${turns} turns`);
+});
+
+Deno.test("a long text stays in parts where the schema has one, and is a string elsewhere", async () => {
+  const text = "ä river\n".repeat(LONG_TEXT_LENGTH / 8);
+  const body = JSON.stringify({ text, inner: [{ text }] });
+  const parts = await read(body, {}, z.object({ text: longText, inner: z.array(z.object({ text: longText })) }));
+  assert((parts as { text: unknown }).text instanceof JoinedText);
+  assert(JSON.stringify(parts) === body);
+  const strings = await read(body, {}, z.object({ text: longText, inner: z.array(z.object({ text: z.string() })) }));
+  assertEquals(typeof (strings as { text: unknown }).text, "string");
+  assert(JSON.stringify(strings) === body);
+  for (const [value, type] of [[7, "number"], [null, "null"], [[], "array"], [{}, "object"]] as const) {
+    const problem = await read(JSON.stringify({ inner: value }), {}, z.object({ inner: longText }));
+    const [own, theirs] = [problem, await read(JSON.stringify({ inner: value }), {}, z.object({ inner: z.string() }))];
+    assertEquals(own, theirs);
+    if (value !== null) assertEquals(own, `"inner": Invalid input: expected string, received ${type}`);
   }
 });

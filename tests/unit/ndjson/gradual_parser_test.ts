@@ -1,4 +1,5 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { JoinedText, LONG_TEXT_LENGTH } from "@inferd/client/protocol";
 import { MAX_JSON_VALUES } from "../../../src/inference/json_bounds.ts";
 import { GradualParser, TooManyValuesError } from "../../../src/ndjson/gradual_parser.ts";
 import { randomFrom } from "../../support/random.ts";
@@ -6,7 +7,7 @@ import { randomFrom } from "../../support/random.ts";
 type Random = () => number;
 
 function parsed(pieces: readonly string[], maxValues?: number): unknown {
-  const parser = new GradualParser(maxValues);
+  const parser = new GradualParser(maxValues === undefined ? {} : { maxValues });
   for (const piece of pieces) parser.feed(piece);
   return parser.finish();
 }
@@ -143,5 +144,18 @@ Deno.test("only white space is told from the beginning of a value", () => {
     const parser = new GradualParser();
     parser.feed(text);
     assertEquals(parser.isBlank, isBlank, text);
+  }
+});
+
+Deno.test("long texts stay in parts for whoever wants that, none of which ends within a character", () => {
+  const text = "\\ud83d\\ude00".repeat(LONG_TEXT_LENGTH / 2);
+  for (const inParts of [true, false]) {
+    const parser = new GradualParser({ inParts });
+    // Pieces end within escape sequences, and between the halves of a pair.
+    for (const piece of cut(`["short","${text}"]`, randomFrom(3), 400_000)) parser.feed(piece);
+    const [short, long] = parser.finish() as [unknown, unknown];
+    assertEquals([short, long instanceof JoinedText], ["short", inParts]);
+    assert(String(long) === "\ud83d\ude00".repeat(LONG_TEXT_LENGTH / 2));
+    if (long instanceof JoinedText) assert(long.parts.every((part) => part.isWellFormed()));
   }
 });

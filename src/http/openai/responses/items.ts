@@ -2,22 +2,25 @@
 import { z } from "zod";
 import { Buffer } from "node:buffer";
 import type { Block, Message } from "@inferd/client";
+import { isText, type LongText } from "@inferd/client/protocol";
 import { invalid, unsupported } from "../../api_error.ts";
 import type { MediaCollector } from "../../attachments.ts";
+import { longText } from "../../long_texts.ts";
+import type { Slices } from "../../slices.ts";
 import { CallArguments, readDataUrl } from "../fields.ts";
 import { flatName } from "./tools.ts";
 
-const textPart = z.object({ type: z.enum(["input_text", "output_text", "text"]), text: z.string() });
+const textPart = z.object({ type: z.enum(["input_text", "output_text", "text"]), text: longText });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
 const imagePart = z.object({
   type: z.literal("input_image"),
-  image_url: z.string().nullish(),
+  image_url: longText.nullish(),
   file_id: z.string().nullish(),
   detail: z.string().nullish(),
 });
 const audioPart = z.object({
   type: z.literal("input_audio"),
-  input_audio: z.object({ data: z.string(), format: z.string() }),
+  input_audio: z.object({ data: longText, format: z.string() }),
 });
 const part = z.discriminatedUnion("type", [textPart, refusalPart, imagePart, audioPart]);
 type Part = z.output<typeof part>;
@@ -25,19 +28,19 @@ type Part = z.output<typeof part>;
 const messageItem = z.object({
   type: z.literal("message"),
   role: z.enum(["user", "assistant", "system", "developer"]),
-  content: z.union([z.string(), z.array(part)]),
+  content: z.union([longText, z.array(part)]),
 });
 const callItem = z.object({
   type: z.literal("function_call"),
   call_id: z.string().min(1),
   name: z.string().min(1),
   namespace: z.string().nullish(),
-  arguments: z.string(),
+  arguments: longText,
 });
 const outputItem = z.object({
   type: z.literal("function_call_output"),
   call_id: z.string().min(1),
-  output: z.union([z.string(), z.array(part)]),
+  output: z.union([longText, z.array(part)]),
 });
 const reasoningItem = z.object({
   type: z.literal("reasoning"),
@@ -59,18 +62,19 @@ function isUntyped(value: unknown): value is Record<string, unknown> {
 }
 
 /** @throws {ApiError} If an item is not supported. */
-export function toMessages(
+export async function toMessages(
   { instructions, input }: {
     readonly instructions?: string | null | undefined;
-    readonly input: string | readonly Item[];
+    readonly input: LongText | readonly Item[];
   },
   media: MediaCollector,
-): Message[] {
-  const out: { role: Message["role"]; content: Block[] }[] = [];
+  slices: Slices,
+): Promise<Message<LongText>[]> {
+  const out: { role: Message["role"]; content: Block<LongText>[] }[] = [];
   if (instructions) out.push({ role: "system", content: [{ type: "text", text: instructions }] });
-  if (typeof input === "string") return [...out, { role: "user", content: [{ type: "text", text: input }] }];
+  if (isText(input)) return [...out, { role: "user", content: [{ type: "text", text: input }] }];
   /** Append to the last message if it has the same role; the items of an answer form one message. */
-  const add = (role: Message["role"], blocks: readonly Block[], joins: boolean): void => {
+  const add = (role: Message["role"], blocks: readonly Block<LongText>[], joins: boolean): void => {
     const last = out.at(-1);
     if (joins && last?.role === role) last.content.push(...blocks);
     else out.push({ role, content: [...blocks] });
@@ -78,6 +82,7 @@ export function toMessages(
   const calls = new CallArguments();
   let wasResult = false;
   for (const [index, one] of input.entries()) {
+    await slices.next();
     const param = `input[${index}]`;
     const isResult = one.type === "function_call_output";
     switch (one.type) {
@@ -86,12 +91,12 @@ export function toMessages(
           type: "tool_use",
           toolCallId: one.call_id,
           name: flatName(one),
-          input: calls.read(one.arguments, `${param}.arguments`),
+          input: await calls.read(one.arguments, `${param}.arguments`, slices),
         }], true);
         break;
       case "function_call_output": {
         const output = one.output.length === 0 ? "" : one.output;
-        const content = typeof output === "string" ? output : toBlocks(output, `${param}.output`, media);
+        const content = isText(output) ? output : toBlocks(output, `${param}.output`, media);
         add("user", [{ type: "tool_result", toolCallId: one.call_id, content }], wasResult);
         break;
       }
@@ -111,9 +116,9 @@ export function toMessages(
   return out;
 }
 
-function toBlocks(content: string | readonly Part[], param: string, media: MediaCollector): Block[] {
-  if (typeof content === "string") return [{ type: "text", text: content }];
-  return content.map((part, index): Block => {
+function toBlocks(content: LongText | readonly Part[], param: string, media: MediaCollector): Block<LongText>[] {
+  if (isText(content)) return [{ type: "text", text: content }];
+  return content.map((part, index): Block<LongText> => {
     switch (part.type) {
       case "refusal":
         return { type: "text", text: part.refusal };

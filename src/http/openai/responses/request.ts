@@ -17,6 +17,8 @@ import {
   toSchema,
   toTool,
 } from "../fields.ts";
+import { longText } from "../../long_texts.ts";
+import type { Slices } from "../../slices.ts";
 import { item, toMessages } from "./items.ts";
 import { flatName, functionsIn, tools } from "./tools.ts";
 
@@ -27,7 +29,7 @@ export const body = z.strictObject({
   temperature: sampling.temperature,
   top_p: sampling.top_p,
   model: z.string().min(1).nullish(),
-  input: z.union([z.string().min(1), z.array(item).min(1)]),
+  input: z.union([longText.refine((text) => text !== "", "must not be empty"), z.array(item).min(1)]),
   instructions: z.string().nullish(),
   max_output_tokens: z.int().min(1).nullish(),
   stream: z.boolean().nullish(),
@@ -83,10 +85,10 @@ export const body = z.strictObject({
 export type Body = z.output<typeof body>;
 
 /** @throws {ApiError} If it uses an unsupported feature. */
-export function toRequest(asked: Body): GenerationJob["request"] {
+export async function toRequest(asked: Body, slices: Slices): Promise<GenerationJob["request"]> {
   refuseUnsupported(asked);
   const media = new MediaCollector();
-  const messages = toMessages(asked, media);
+  const messages = await toMessages(asked, media, slices);
   const format = asked.text?.format;
   return {
     ...readSampling(asked),

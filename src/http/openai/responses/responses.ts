@@ -1,7 +1,7 @@
 /** OpenAI's Responses API: `/v1/responses`. */
 import type { Context } from "hono";
 import type { GenerationEvent } from "@inferd/client";
-import { readBody } from "../../body.ts";
+import { readBody, slicesOf } from "../../body.ts";
 import type { Bridge } from "../../bridge.ts";
 import { streamedEvents } from "../../event_stream.ts";
 import { body, toRequest } from "./request.ts";
@@ -10,8 +10,8 @@ import { ResponseBuilder, statusOf } from "./stream.ts";
 import { leftOut } from "./tools.ts";
 
 export async function responses(context: Context, bridge: Bridge): Promise<Response> {
-  const asked = await readBody(context, body);
-  const request = toRequest(asked);
+  const asked = await readBody(context, body, { inPieces: "input" });
+  const request = await toRequest(asked, slicesOf(context));
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const head: Head = {
     id: newId("resp"),

@@ -1,3 +1,4 @@
+import type { LongText } from "@inferd/client/protocol";
 import { assertEquals, assertRejects } from "@std/assert";
 import { ToolCallMalformedError } from "../../../../src/inference/errors.ts";
 import type { BackendEvent } from "../../../../src/inference/events.ts";
@@ -68,7 +69,7 @@ Deno.test("Generations hands on a call and what follows it when it was looked at
 });
 
 Deno.test("Generations fails and cancels a request when a call that was not enforced is not valid", async () => {
-  const sent: ToEngine[] = [];
+  const sent: ToEngine<LongText>[] = [];
   const busy: boolean[] = [];
   const generations = new Generations({
     send: (message) => sent.push(message),

@@ -85,7 +85,16 @@ const AUTOSELECTED = z.strictObject({
     .meta({ description: "Memory the machine must have; by default any" }).optional(),
 });
 
-export function configFileSchema({ settings, backends }: Tables = TABLES): z.ZodType {
+/** Building one takes milliseconds, and a reload needs it again. */
+const schemas = new WeakMap<Tables, z.ZodType>();
+
+export function configFileSchema(tables: Tables = TABLES): z.ZodType {
+  let schema = schemas.get(tables);
+  if (schema === undefined) schemas.set(tables, schema = schemaOf(tables));
+  return schema;
+}
+
+function schemaOf({ settings, backends }: Tables): z.ZodType {
   const kinds = Object.entries(backends).map(([kind, { help, settings }]) =>
     z.strictObject({
       kind: z.literal(kind).meta({ description: help }),

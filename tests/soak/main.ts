@@ -5,10 +5,10 @@
  *
  * usage: deno task soak [--minutes N] [--seed N]
  */
-import { parseArgs } from "@std/cli/parse-args";
 import { delay } from "@std/async";
 import { Sandbox } from "../support/program.ts";
 import { randomFrom } from "../support/random.ts";
+import { taskFlags } from "../support/task_flags.ts";
 import { isAway, pick, visit } from "./clients.ts";
 import { engines, FAULTS, LETHAL, type Target, usage } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -142,11 +142,11 @@ function isCut(error: unknown): boolean {
 }
 
 if (import.meta.main) {
+  const flags = taskFlags(Deno.args, "deno task soak [--minutes N] [--seed N]", { minutes: "1", seed: "1" });
   if (Deno.build.os !== "linux") {
     console.log("The soak finds engines in /proc: it runs on Linux alone");
     Deno.exit(0);
   }
-  const flags = parseArgs(Deno.args, { string: ["minutes", "seed"], default: { minutes: "1", seed: "1" } });
   const [minutes, seed] = [Number(flags.minutes), Number(flags.seed)];
   if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
     console.error(`--minutes must be above 0 and --seed an integer, got "${flags.minutes}" and "${flags.seed}"`);

@@ -2,17 +2,20 @@
 import { fileURLToPath } from "node:url";
 import type { SurfaceName } from "@inferd/client";
 import type { TcpAddress } from "@inferd/client/paths";
+import { SURFACES } from "@inferd/client/protocol";
 import { requireKey } from "../config/exposure.ts";
 import { loadConfig, readKey } from "../config/load.ts";
 import { httpListen, type Machine, settle } from "../config/resolve.ts";
 import { HTTP_SETTINGS, type SettledValues } from "../config/schema.ts";
 import type { HttpOptions, HttpServer, startHttp } from "../http/server.ts";
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
+import { missingHttpFlags } from "../monitor/permissions/permissions.ts";
 import { openPullStore } from "./pull_store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
 import { dieWithParent, refuseDebugger } from "./process_guard.ts";
 import { complain } from "./terminal/output.ts";
+import { settingName } from "../config/setting/surface_settings.ts";
 import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { tcpText } from "../config/setting/value_types.ts";
@@ -74,6 +77,17 @@ export async function runHttp(args: readonly string[], machine: Machine, start: 
     pullCommand: typed("pull"),
     onUnexpected: (error) => complain(`inferd http: ${withoutMessage(error)}`),
   };
+  const onSockets = [infer, v2, embed, rerank].flatMap(({ infer: { surface = "infer", tcp } }) => tcp ? [] : [surface]);
+  const missing = missingHttpFlags([
+    ...onSockets.map((surface) => values[settingName(SURFACES[surface].flag)]),
+    values.adminAddr,
+  ]);
+  if (missing.length > 0) {
+    complain(
+      `inferd: Cannot serve HTTP without ${missing.join(" ")}. "${typed("permissions http")}" prints all flags`,
+    );
+    return 1;
+  }
   giveBack();
   if (!mayListen(listen.address)) {
     const address = `${hostname}:${port}`;

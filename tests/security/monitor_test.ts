@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { admin } from "@inferd/client";
 import { argumentsOf } from "../support/processes.ts";
-import { type Outcome, Sandbox } from "../support/program.ts";
+import { HTTP_MAIN, type Outcome, Sandbox } from "../support/program.ts";
 import { ALL_REFUSED } from "./inside_attempts.ts";
 
 const LINUX = Deno.build.os === "linux";
@@ -97,6 +97,27 @@ for (const role of ["serve", "daemon"]) {
     }
   });
 }
+
+Deno.test("the HTTP bridge says in one line which flag is missing when it has all others", async () => {
+  await using box = new Sandbox();
+  const flags = await flagsOf(box, "http", ["--http", "127.0.0.1:0"]);
+  // Who asks for the user's id is the client where no variable says where the sockets are.
+  const needed = flags.filter((flag) => flag.startsWith("--allow-") && flag !== "--allow-sys=uid");
+  assertEquals(needed.length, 5, flags.join(" "));
+  for (const flag of needed) {
+    const [name = ""] = flag.split("=");
+    const bridge = box.spawn(["--http", "127.0.0.1:0"], {
+      program: HTTP_MAIN,
+      permissions: flags.filter((other) => other !== flag),
+    });
+    const first = await Promise.race([bridge.outcome, bridge.stderr.has("Listening")]);
+    if (first === undefined) bridge.kill("SIGTERM");
+    const { code, stderr } = await bridge.outcome;
+    assertEquals([code, stderr.trim().split("\n").length], [name === "--allow-read" ? 2 : 1, 1], stderr);
+    assertMatch(stderr, /^inferd: /);
+    assertStringIncludes(stderr, name === "--allow-net" ? "permissions http" : name);
+  }
+});
 
 /** Run a program of this folder as the one that is to be tried from inside. */
 async function inside(

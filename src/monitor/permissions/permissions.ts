@@ -143,6 +143,15 @@ export function httpPermissionFlags(options: DaemonOptions, context: PermissionC
   return [...httpDenoFlags(options), ...express(httpNeeds(options, context), context)];
 }
 
+/** The flags that the bridge needs before it listens, to reach these sockets and to refuse debuggers, and lacks. */
+export function missingHttpFlags(sockets: readonly string[]): string[] {
+  return missing([
+    ...(["read", "write"] as const).flatMap((name) => needs(name, sockets)),
+    ...needs("net", sockets.map((path) => `unix:${path}`)),
+    ...needs("ffi", LIBC_PATHS, true),
+  ]);
+}
+
 /** Flags of `deno run` besides permissions. */
 export function httpDenoFlags({ http: { pullInto } }: DaemonOptions): string[] {
   return pullInto === undefined ? [] : [WORKER_PERMISSIONS_FLAG];

@@ -25,7 +25,7 @@ import { privateSocketPath } from "../processes/orders.ts";
 import { PrivateSocket } from "../processes/private_socket.ts";
 import type { StartProcess } from "../processes/process.ts";
 import { ConnectionLimit } from "../server/connection_limit.ts";
-import { checkSocketPaths } from "../server/listener.ts";
+import { checkSocketPaths, removeStale } from "../server/listener.ts";
 import { IdleMemory } from "../server/idle_memory.ts";
 import { budgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
@@ -117,7 +117,7 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
     checkSocketPaths(options, parts.link === undefined ? undefined : privateSocketPath(options));
     prepareRuntimeDir(options.runtimeDir);
     // 3 lock
-    built.use(await acquireLock(options.lockPath, parts.pid ?? Deno.pid));
+    built.use(await acquireLock(options.lockPath, parts.pid ?? Deno.pid, () => removeStale(options.adminSocket)));
     // 4 admin socket, `starting`
     return new RunningDaemon(options, parts, await openAdmin(options, parts, built));
   } catch (error) {

@@ -19,15 +19,22 @@ export class LockHeldError extends LockError {
  * remains and has no meaning.
  *
  * @param path The lock file, created if missing.
+ * @param check Called before the pid file is replaced: rejects if another daemon runs here although the lock is free,
+ * because somebody removed its lock file.
  * @returns Releases the lock and removes the pid file on disposal.
  * @throws {LockHeldError} If another process holds it.
  * @throws {LockError} If the file is a symlink, not a regular file, or cannot be created.
  */
-export async function acquireLock(path: string, pid: number): Promise<Disposable> {
+export async function acquireLock(
+  path: string,
+  pid: number,
+  check: () => Promise<void> = () => Promise.resolve(),
+): Promise<Disposable> {
   const file = openLock(path);
   try {
     const pidPath = pidPathOf(path);
     if (!await file.tryLock(true)) throw new LockHeldError(`Another inferd daemon${holder(pidPath)} holds "${path}"`);
+    await check();
     writePid(pidPath, pid);
     return {
       [Symbol.dispose]: () => {

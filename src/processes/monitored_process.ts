@@ -1,10 +1,12 @@
 /** A process started by the monitor that connects to the daemon's private socket. */
 import { turn } from "../inference/turn.ts";
 import type { Child, MonitorLink } from "./monitor_link.ts";
-import type { Met, PrivateSocket } from "./private_socket.ts";
+import { errorText } from "../log/error_text.ts";
+import type { Awaited as Expected, Met, PrivateSocket } from "./private_socket.ts";
 import {
   exitWithin,
   type JsonProcess,
+  NoMeetingError,
   type ProcessExit,
   type ProcessKind,
   type ProcessListener,
@@ -62,7 +64,7 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   async #live(kind: ProcessKind, listener: ProcessListener<In>, { link, socket }: Meeting): Promise<ProcessExit> {
     const number = link.nextNumber();
     const pid = Promise.withResolvers<number>();
-    using awaited = kind === "chat_formats" ? undefined : await socket.expect(number, pid.promise);
+    using awaited = kind === "chat_formats" ? undefined : await expectOn(socket, number, pid.promise);
     if (this.#killedFor !== undefined) return { code: 1, signal: null, killedFor: this.#killedFor };
     const child = link.start(kind, number, (line) => listener.onStderr(line));
     this.#child = child;
@@ -123,5 +125,14 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
     } finally {
       this.#isSending = false;
     }
+  }
+}
+
+/** @throws {NoMeetingError} If it could not connect. */
+async function expectOn(socket: PrivateSocket, number: number, pid: Promise<number>): Promise<Expected> {
+  try {
+    return await socket.expect(number, pid);
+  } catch (error) {
+    throw new NoMeetingError(errorText(error), { cause: error });
   }
 }

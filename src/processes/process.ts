@@ -30,6 +30,11 @@ export interface ProcessExit {
   readonly notStarted?: Error;
 }
 
+/** A process was not started, since there is no socket that it could connect to: its folder is full or gone, say. */
+export class NoMeetingError extends Error {
+  override readonly name = "NoMeetingError";
+}
+
 export interface JsonProcess<Out> {
   /** Undefined until it runs. */
   readonly pid: number | undefined;

@@ -146,7 +146,12 @@ export function removeSocket(path: string): void {
   }
 }
 
-async function removeStale(path: string): Promise<void> {
+/**
+ * Remove a socket on which nobody listens.
+ *
+ * @throws {BindError} If somebody does, or something else is there.
+ */
+export async function removeStale(path: string): Promise<void> {
   let info: Deno.FileInfo;
   try {
     info = Deno.lstatSync(path);

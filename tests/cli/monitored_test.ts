@@ -3,7 +3,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { argumentsOf, assertEnds, childrenOf } from "../support/processes.ts";
 import { Sandbox } from "../support/program.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
-import { recordsIn } from "../support/log_file.ts";
+import { privateSocketPath } from "../../src/processes/orders.ts";
+import { recordsIn, untilLogged } from "../support/log_file.ts";
 
 const LINUX = Deno.build.os === "linux";
 
@@ -39,6 +40,27 @@ Deno.test({
     ) => pid);
     assertEquals(pids[0], before);
     assert(pids[1] !== before);
+  },
+});
+
+Deno.test({
+  name: "an engine that would have nowhere to connect to is tried again, and that counts as no death",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve([]);
+    const log = `${box.dir}/logs/inferd.ndjson`;
+    const meeting = privateSocketPath({ runtimeDir: box.runtimeDir, lockPath: `${box.runtimeDir}/inferd.lock` });
+    Deno.mkdirSync(meeting);
+    Deno.kill(daemon.enginePid, "SIGKILL");
+    const { reason } = await untilLogged(log, "engine_not_started");
+    assertStringIncludes(String(reason), `Cannot bind "${meeting}": it is a directory`);
+    Deno.removeSync(meeting);
+    await untilLogged(log, "engine_restarted");
+    assertEquals(recordsIn(log).filter(({ msg }) => msg === "engine_exited").map(({ deaths }) => deaths), [1]);
+    assertEquals((await box.run(ASKED)).stdout, "Paris.\n");
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
   },
 });
 

@@ -147,6 +147,19 @@ Deno.test("startDaemon refuses with the holder's pid and touches nothing when an
   await until(events, "ready");
 });
 
+Deno.test("startDaemon leaves the pid file of a daemon whose lock file was removed", async () => {
+  const [test] = await serving();
+  await using _ = test;
+  const pidPath = test.options.lockPath.replace(/\.lock$/, ".pid");
+  Deno.removeSync(test.options.lockPath);
+  const error = await assertRejects(
+    () => startDaemon(test.options, { log: new LogRecorder(), pid: 4711 }),
+    BindError,
+  );
+  assertEquals(error.message, `Cannot bind "${test.options.adminSocket}": it is in use by a running process`);
+  assertEquals(Deno.readTextFileSync(pidPath), `${Deno.pid}\n`);
+});
+
 Deno.test("startDaemon refuses when the runtime directory or a socket path is of no use, and leaves nothing", async () => {
   const dir = await Deno.makeTempDir();
   Deno.writeTextFileSync(`${dir}/file`, "");

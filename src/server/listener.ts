@@ -96,10 +96,14 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
   return listener;
 }
 
+/** Clients that come and go where the last descriptors are taken let accepting fail and succeed by turns. */
+export const ACCEPT_SETTLED_MS = 2000;
+
 /**
  * Accept connections until `over` is aborted, which must precede closing the listener.
  *
- * @param on.failed Called once for failures in a row: out of descriptors, accepting may fail for hours.
+ * @param on.failed Called once: out of descriptors, accepting may fail for hours, and succeed now and then.
+ * @param on.resumed Called when it has not failed for {@linkcode ACCEPT_SETTLED_MS}.
  */
 export async function acceptAll<Conn>(
   listener: { accept(): Promise<Conn> },
@@ -110,13 +114,21 @@ export async function acceptAll<Conn>(
     resumed?(failures: number): void;
   },
 ): Promise<void> {
-  for (let failures = 0;;) {
+  let failures = 0;
+  let settled: ReturnType<typeof setTimeout> | undefined;
+  const resumed = (): void => {
+    on.resumed?.(failures);
+    failures = 0;
+    settled = undefined;
+  };
+  for (;;) {
     try {
       const conn = await listener.accept();
-      if (failures > 0) on.resumed?.(failures);
-      failures = 0;
+      if (failures > 0) settled ??= setTimeout(resumed, ACCEPT_SETTLED_MS);
       await on.accepted(conn);
     } catch (error) {
+      clearTimeout(settled);
+      settled = undefined;
       if (over.aborted) return;
       if (++failures === 1) on.failed(error);
       await delay(ACCEPT_REST_MS, { signal: over }).catch(() => {});

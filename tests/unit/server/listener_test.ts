@@ -1,5 +1,13 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { BindError, bindTcp, bindUnix, removeSocket } from "../../../src/server/listener.ts";
+import { FakeTime } from "@std/testing/time";
+import {
+  ACCEPT_SETTLED_MS,
+  acceptAll,
+  BindError,
+  bindTcp,
+  bindUnix,
+  removeSocket,
+} from "../../../src/server/listener.ts";
 
 const MODE = 0o660;
 
@@ -167,4 +175,37 @@ Deno.test("bindTcp refuses a port that is taken and an address that is not this 
   assertEquals(error.message, `Cannot bind "127.0.0.1:${port}": the port is taken`);
   const foreign = assertThrows(() => bindTcp({ hostname: "192.0.2.1", port: 0 }, { apiKey: "k" }), BindError);
   assertEquals(foreign.message, 'Cannot bind "192.0.2.1:0": this machine has no such address');
+});
+
+Deno.test("acceptAll tells once that accepting fails, and that it resumed, while it fails and succeeds by turns", async () => {
+  using time = new FakeTime();
+  const over = new AbortController();
+  const told: string[] = [];
+  let tries = 0;
+  const idle = Promise.withResolvers<never>();
+  const accepting = acceptAll(
+    {
+      accept(): Promise<number> {
+        tries++;
+        if (tries > 41) return idle.promise;
+        return tries % 2 === 1 && tries < 40
+          ? Promise.reject(new Error("Too many open files"))
+          : Promise.resolve(tries);
+      },
+    },
+    over.signal,
+    {
+      accepted: () => {},
+      failed: () => void told.push("failed"),
+      resumed: (failures) => void told.push(`resumed after ${failures}`),
+    },
+  );
+  // Nothing but timers moves: 20 failures rest for 100 ms each.
+  for (let ms = 0; ms <= 2000; ms += 100) await time.tickAsync(100);
+  assertEquals([tries, told], [42, ["failed"]]);
+  await time.tickAsync(ACCEPT_SETTLED_MS);
+  assertEquals(told, ["failed", "resumed after 20"]);
+  over.abort();
+  idle.reject(new Error("closed"));
+  await accepting;
 });

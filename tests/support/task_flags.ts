@@ -14,13 +14,13 @@ export function taskFlags<Name extends string>(
   defaults: Readonly<Record<Name, string>>,
 ): Record<Name, string> {
   const refused: string[] = [];
-  const { help, ...flags } = parseArgs(args, {
+  const flags: Readonly<Record<string, unknown>> = parseArgs(args, {
     boolean: ["help"],
     string: Object.keys(defaults),
     default: defaults,
     unknown: (arg: string): void => void refused.push(arg),
   });
-  if (help === true) {
+  if (flags.help === true) {
     console.log(`usage: ${usage}`);
     Deno.exit(0);
   }
@@ -28,5 +28,5 @@ export function taskFlags<Name extends string>(
     console.error(`There is no "${refused[0]}"; usage: ${usage}`);
     Deno.exit(2);
   }
-  return flags as unknown as Record<Name, string>;
+  return flags as Record<Name, string>;
 }

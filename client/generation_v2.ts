@@ -5,6 +5,25 @@ import type { SamplingOptions } from "./generation.ts";
 import type { AnySchema } from "./standard_schema.ts";
 
 /**
+ * A text of another place, such as a piece of another file, for a model that fills in text.
+ *
+ * @category Generation
+ *
+ * @example
+ * ```ts
+ * import type { ExtraText } from "@inferd/client";
+ *
+ * export const extra: ExtraText = { filename: "add.ts", text: "export function add(a: number, b: number): number;" };
+ * ```
+ */
+export interface ExtraText {
+  /** The name of its file, which models that mark files are told. */
+  readonly filename?: string | undefined;
+  /** The text. */
+  readonly text: string;
+}
+
+/**
  * The fields of a v2 request; {@linkcode V2Mark} are those that make it one.
  *
  * @category Generation
@@ -32,6 +51,13 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly prompt?: LongText | readonly (LongText | number)[] | undefined;
   /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
   readonly suffix?: string | undefined;
+  /** Only with `suffix`: at most 256 texts of other places, the most important last; as many as the context holds. */
+  readonly extra?: readonly ExtraText[] | undefined;
+  /**
+   * `true`: sample as for filling in text: only tokens that the model is sure of, and where there is none, the answer
+   * ends. Default `false`. Not together with tools, a schema or a grammar.
+   */
+  readonly infillSampling?: boolean | undefined;
   /**
    * `true`: the prompt opens a turn of the assistant's, also after a message of the assistant's. `false`: it ends with
    * the last message. Default: it opens a turn, but a last message of the assistant's is continued.
@@ -92,6 +118,7 @@ export type V2Mark =
   | { readonly progress: boolean }
   | { readonly returnTokens: boolean }
   | { readonly ignoreEos: boolean }
+  | { readonly infillSampling: boolean }
   | { readonly thinking: boolean }
   | { readonly model: string };
 
@@ -116,8 +143,9 @@ export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> =
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message<LongText>[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
     request;
-  const { prompt, ignoreEos, generationPrompt, progress, returnTokens }: Partial<GenerateV2Fields> = request;
+  const { prompt, ignoreEos, generationPrompt, progress, returnTokens, infillSampling }: Partial<GenerateV2Fields> =
+    request;
   const marks = [attachments, tools, toolChoice, schema, json, logprobs, thinking, model, prompt, ignoreEos];
-  return [...marks, generationPrompt, progress, returnTokens].some((field) => field !== undefined) ||
+  return [...marks, generationPrompt, progress, returnTokens, infillSampling].some((field) => field !== undefined) ||
     request.messages.some(({ content }) => Array.isArray(content));
 }

@@ -33,7 +33,7 @@ export type {
   TokenLogprob,
   TokenProbability,
 } from "./generation_events.ts";
-export type { GenerateV2Fields, GenerateV2Request, V2Mark } from "./generation_v2.ts";
+export type { ExtraText, GenerateV2Fields, GenerateV2Request, V2Mark } from "./generation_v2.ts";
 export type { AnySchema, InferSchema, StandardResult, StandardSchema, TypeBoxSchema } from "./standard_schema.ts";
 export type { ClientStatus, DebugEvent } from "./status.ts";
 export type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";

@@ -48,6 +48,8 @@ export const GENERATE_KEYS: Known<GenerateRequest & GenerateV2Fields> = {
   grammar: true,
   prompt: true,
   suffix: true,
+  extra: true,
+  infillSampling: true,
   generationPrompt: true,
   logprobsAfterSampling: true,
   progress: true,

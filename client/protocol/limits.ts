@@ -19,6 +19,9 @@ export const MAX_GRAMMAR_ALTERNATIVES: number = 4096;
 /** The most stop strings a request may carry. */
 export const MAX_STOP_STRINGS: number = 16;
 
+/** The most texts of other places that a request may have in `extra`. */
+export const MAX_EXTRA_TEXTS: number = 256;
+
 /** The most tokens a `logit_bias` may name. */
 export const MAX_LOGIT_BIASES: number = 1024;
 

@@ -134,6 +134,23 @@ export type V2ResponseFormat = {
 };
 
 /**
+ * A text of another place, such as a piece of another file.
+ *
+ * @example
+ * ```ts
+ * import type { V2ExtraText } from "@inferd/client/protocol";
+ *
+ * export const extra: V2ExtraText = { filename: "add.ts", text: "export function add(a: number, b: number): number;" };
+ * ```
+ */
+export interface V2ExtraText {
+  /** The name of its file, which models that mark files are told. */
+  filename?: string;
+  /** The text. */
+  text: string;
+}
+
+/**
  * A v2 request as a client sends it; the daemon fills in what is left out.
  *
  * @example
@@ -159,6 +176,13 @@ export interface V2Request extends GenerationFields {
   prompt?: string | (string | number)[];
   /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
   suffix?: string;
+  /** Only with `suffix`: at most 256 texts of other places, the most important last; as many as the context holds. */
+  extra?: V2ExtraText[];
+  /**
+   * `true`: sample as for filling in text: only tokens that the model is sure of, and where there is none, the answer
+   * ends. Default `false`. Not with `tools`, `response_format` or `grammar`.
+   */
+  infill_sampling?: boolean;
   /**
    * `true`: the prompt opens a turn of the assistant's, also after a message of the assistant's. `false`: it ends with
    * the last message. Absent: it opens a turn, but a last message of the assistant's is continued.

@@ -168,6 +168,8 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
     messages: messages.map(({ role, content }) => ({ role, content: wireContent(content) })),
     prompt,
     suffix,
+    extra: request.extra?.map(({ filename, text }) => ({ filename, text })),
+    infill_sampling: request.infillSampling,
     generation_prompt: request.generationPrompt,
     attachments: attachments?.map(wireAttachment),
     tools: wireTools(tools),

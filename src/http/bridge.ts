@@ -13,6 +13,7 @@ import type {
   RerankResult,
 } from "@inferd/client";
 import { unsupported } from "./api_error.ts";
+import { type LineLimits, withinLines } from "./line_limits.ts";
 import { CallIds } from "./call_ids.ts";
 import type { DaemonLink, ServedModel } from "./daemon_link.ts";
 import type { Metrics } from "./metrics.ts";
@@ -25,6 +26,8 @@ export interface GenerationJob {
   readonly api: RequestKind["api"];
   readonly model: ServedModel;
   readonly request: Omit<GenerateV2Fields, "model">;
+  /** Where the answer ends besides. */
+  readonly lines?: LineLimits | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -51,20 +54,24 @@ export class Bridge {
   }
 
   async *#generate(
-    { api, model, request, signal }: GenerationJob,
+    { api, model, request, lines, signal }: GenerationJob,
     parent: TraceParent,
   ): AsyncGenerator<GenerationEvent> {
     using record = this.#begin({ api, surface: "v2", model: model.name }, parent, request);
     const client = await this.link.client("v2");
     const thinking = request.thinking ?? false;
     const ids = new CallIds(api);
-    const generation = client.generate({ maxTokens: longest(model), ...request, thinking, model: model.name }, {
-      signal,
-    });
+    const asked = { maxTokens: longest(model), ...request, thinking, model: model.name };
+    const events = lines === undefined
+      ? client.generate(asked, { signal })
+      // The pieces tell where the answer ends, and progress what it has cost until then.
+      : withinLines(client.generate({ ...asked, stream: true, progress: isOwn(model) }, { signal }), lines);
+    const withProgress = request.progress === true;
     try {
-      for await (const event of generation) {
+      for await (const event of events) {
         if (event.type === "done") record.done(event);
         else if (event.type !== "progress") record.event();
+        else if (!withProgress) continue;
         yield ids.rename(event);
       }
     } catch (error) {
@@ -135,6 +142,11 @@ export class Bridge {
   #begin(kind: RequestKind, parent = traceParent(), request?: GenerationJob["request"]): RequestRecord {
     return together(this.metrics.begin(kind), beginSpan(kind, parent, request));
   }
+}
+
+/** Whether the daemon's own engines serve it. A server elsewhere does not tell progress. */
+export function isOwn({ backends }: ServedModel): boolean {
+  return backends.every(({ modelFile }) => modelFile !== undefined);
 }
 
 /**

@@ -78,6 +78,10 @@ export interface GenerationRequest<Text extends LongText = string> {
   readonly prompt?: readonly (Text | number)[];
   /** Only with a prompt: the text after the answer, which fills the middle. */
   readonly suffix?: string;
+  /** Only with a suffix: texts of other places, the most important last, which precede the prompt as far as they fit. */
+  readonly extra?: readonly ExtraText[];
+  /** Sampling for filling in text; never with anything that the answer has to follow. */
+  readonly infillSampling?: true;
   /**
    * Whether the prompt opens an assistant's turn. Absent: it does, unless the last message is the assistant's, which is
    * continued.
@@ -109,6 +113,12 @@ export interface GenerationRequest<Text extends LongText = string> {
   /** Report the tokens of prompt and answer. */
   readonly returnTokens?: true;
   readonly thinking: boolean;
+}
+
+/** A text of another place, such as a piece of another file. */
+export interface ExtraText {
+  readonly filename?: string;
+  readonly text: string;
 }
 
 /** Schema of an arbitrary JSON object; recognised by identity. */

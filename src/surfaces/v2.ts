@@ -46,6 +46,7 @@ import {
 import { Attachments, prepareAttachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
 import { readGrammar, readSampling } from "./generation.ts";
+import { readInfill } from "./infill.ts";
 import type { Surface } from "./surface.ts";
 import { readGenerationPrompt, readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
@@ -88,6 +89,7 @@ export const v2Surface: Surface = {
       thinking: readFlag("thinking", fields),
       ...(fields.grammar === undefined ? {} : { grammar: readGrammar(fields.grammar) }),
       ...(readFlag("ignore_eos", fields) ? { ignoreEos: true } : {}),
+      ...readInfill(fields),
       ...(fields.logprobs === undefined ? {} : { logprobs: readNumber("logprobs", fields.logprobs, LOGPROBS) }),
       ...(readFlag("logprobs_after_sampling", fields) ? { logprobsAfterSampling: true } : {}),
       ...(readFlag("progress", fields) && stream ? { progress: true } : {}),
@@ -134,6 +136,7 @@ function readPrompt(
 /** Refuse fields that exclude each other. */
 function checkTogether(request: GenerationRequest<LongText>): void {
   const { prompt, grammar, ignoreEos, tools, responseSchema, thinking, logprobs, logprobsAfterSampling } = request;
+  const { infillSampling } = request;
   const form = tools.length > 0 ? "tools" : responseSchema !== undefined ? "response_format" : undefined;
   const shaped = form ?? (thinking ? "thinking" : undefined);
   const refuse = (field: string, other: string | undefined): void => {
@@ -145,6 +148,7 @@ function checkTogether(request: GenerationRequest<LongText>): void {
   }
   if (grammar !== undefined) refuse("grammar", shaped);
   if (ignoreEos) refuse("ignore_eos", grammar !== undefined ? "grammar" : form);
+  if (infillSampling) refuse("infill_sampling", ignoreEos ? "ignore_eos" : grammar !== undefined ? "grammar" : form);
 }
 
 /** Refuse what the backend cannot do, before asking it. */

@@ -4,19 +4,10 @@ import { Ollama } from "npm:ollama@0.6.4";
 import OpenAI from "npm:openai@7.57.0";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
-import { withMetadata } from "../support/gguf_files.ts";
+import { writeInfillModel } from "../support/infill_model.ts";
 
 const MODEL = "inferd-tiny";
 const OPTIONS = { temperature: 0, num_predict: 16 };
-
-/** The built-in model, and tokens in its vocabulary to fill in text with. */
-async function infilling(path: string): Promise<void> {
-  const token = (value: number) => ({ type: "uint32" as const, value });
-  const more = new Map(
-    ["pre", "suf", "mid"].map((name, at) => [`tokenizer.ggml.fim_${name}_token_id`, token(20 + at)]),
-  );
-  await Deno.writeFile(path, await withMetadata(await Deno.readFile(BUILT_INS[MODEL].url), more));
-}
 
 Deno.test("ollama: context continues a conversation where it was", async () => {
   await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
@@ -126,7 +117,7 @@ Deno.test("ollama: a context that cannot be continued is refused by its reason",
 Deno.test("suffix: a model with tokens for it fills in text, for Ollama's clients and OpenAI's", async () => {
   const path = await Deno.makeTempFile({ prefix: "inferd-", suffix: ".gguf" });
   try {
-    await infilling(path);
+    await writeInfillModel(path);
     const backend = { ...BUILT_IN_BACKEND, modelPath: path, modelName: "filler" };
     await using bridge = await BridgeUnderTest.start({ daemon: { backends: [backend] } });
     const prompt = "def add(a, b):\n  return ";

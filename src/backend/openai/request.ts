@@ -91,6 +91,7 @@ export function toOpenAiRequest(request: GenerationRequest<LongText>, model: str
 function refuseUnknown(request: GenerationRequest<LongText>): void {
   const asked = {
     suffix: request.suffix,
+    infill_sampling: request.infillSampling,
     generation_prompt: request.generationPrompt,
     logprobs_after_sampling: request.logprobsAfterSampling,
     progress: request.progress,

@@ -2,7 +2,13 @@
  * Renders a conversation to prompt tokens with the model's own chat template, and reports how the model will format its
  * answer. A template is analysed once, when the model is loaded.
  */
-import { type ChatMessage, type Conversation, PLAIN, type Tool } from "../../inference/request.ts";
+import {
+  type ChatMessage,
+  type Conversation,
+  type GenerationRequest,
+  PLAIN,
+  type Tool,
+} from "../../inference/request.ts";
 import { importChatLibrary, type LoadChatLibrary } from "./render/chat_library.ts";
 import { type Rendered, TemplateError } from "../jinja/template.ts";
 import { callTraitsOf } from "./probe/call_form.ts";
@@ -15,7 +21,8 @@ import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./ren
 import { callsIn } from "../../inference/call_ids.ts";
 import { defined } from "../../inference/objects.ts";
 import { type PromptSize, tooLongMessage } from "../../inference/prompt_size.ts";
-import { infillTokens, promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
+import { type InfillParts, infillTokens } from "./render/infill_prompt.ts";
+import { promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
 import { commonPrefix } from "./probe/prober.ts";
@@ -147,24 +154,32 @@ export class Chat {
   /**
    * Prompt that the model continues as it is, with plain text.
    *
-   * @param suffix The text after the answer; absent: the answer is open.
+   * @param filling The text after the answer, which is open without one, and texts of other places, which leave room for
+   * `maxTokens` of the answer, or for a quarter of the context.
    * @throws {PromptError} If it leaves no room for an answer, or the model cannot fill in text.
    */
-  *verbatim(parts: readonly (string | number)[], suffix?: string): Work<Prompt> {
+  *verbatim(
+    parts: readonly (string | number)[],
+    filling: Partial<Pick<GenerationRequest, "suffix" | "extra" | "maxTokens">> = {},
+  ): Work<Prompt> {
+    const { suffix, extra = [], maxTokens = 0 } = filling;
     const texts = [...parts, suffix ?? ""].filter((part) => typeof part === "string" && part !== "") as string[];
     yield* this.#refuseHopeless(texts.map((content) => ({ role: "user", content })), []);
     const options = { model: this.#model, guarded: this.#guarded };
-    const tokens = suffix === undefined ? yield* verbatimTokens(parts, options) : yield* this.#between(parts, suffix);
+    const room = this.#contextTokens - Math.min(maxTokens, Math.ceil(this.#contextTokens / 4));
+    const tokens = suffix === undefined
+      ? yield* verbatimTokens(parts, options)
+      : yield* this.#between({ before: parts, after: suffix, extra }, room);
     if (tokens.length >= this.#contextTokens) throw this.#tooLong(tokens.length);
     return { tokens, start: "text", controls: this.#controls, endTokens: this.#ends.endTokens, endTexts: [] };
   }
 
-  *#between(parts: readonly (string | number)[], suffix: string): Work<Int32Array> {
+  *#between(parts: InfillParts, room: number): Work<Int32Array> {
     const { infill } = this.#model;
     if (infill === undefined) {
       throw new PromptError('"suffix" needs a model with tokens to fill in text, this one has none');
     }
-    return yield* infillTokens([parts, [suffix]], { model: this.#model, infill });
+    return yield* infillTokens(parts, { model: this.#model, infill, room });
   }
 
   /**

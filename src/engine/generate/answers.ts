@@ -24,6 +24,7 @@ import { GrammarConstraint } from "../../grammar/grammar_constraint.ts";
 import { Grammars } from "../../grammar/grammars.ts";
 import type { Model } from "../native/model.ts";
 import type { Job } from "./running.ts";
+import type { InfillVocabulary } from "./sampling/infill.ts";
 import { VocabularyIndex } from "../../grammar/vocabulary/vocabulary_index.ts";
 import { SharedWork, type Work } from "../../work/work.ts";
 
@@ -53,7 +54,7 @@ export class Answers {
   #index: SharedWork<VocabularyIndex> | undefined;
   #forced: ForcedTokens | undefined;
   /** The same for all prompts. */
-  #endings: readonly TokenBias[] | undefined;
+  #endings: readonly number[] | undefined;
 
   constructor(model: AnswerModel, chat: Chat, options: AnswersOptions = {}) {
     this.#model = model;
@@ -69,12 +70,12 @@ export class Answers {
    * @throws {GrammarError} If the grammar or a schema cannot be used.
    */
   *job(id: number, request: GenerationRequest): Work<Job> {
-    const { maxTokens, logprobs, suffix, logprobsAfterSampling, progress, returnTokens } = request;
+    const { maxTokens, logprobs, logprobsAfterSampling, progress, returnTokens } = request;
     const { nextTurn: preparesNext = true } = this.#options;
     const prompt =
       yield* (request.prompt === undefined
         ? this.#chat.prompt(request)
-        : this.#chat.verbatim(this.#known(request.prompt), suffix));
+        : this.#chat.verbatim(this.#known(request.prompt), request));
     const answer =
       yield* (request.grammar === undefined
         ? this.#answer(id, request, prompt)
@@ -85,6 +86,7 @@ export class Answers {
       sampling: request.ignoreEos ? this.#endless(request.sampling, prompt) : request.sampling,
       maxTokens,
       ...defined({ logprobs, logprobsAfterSampling, progress, returnTokens }),
+      ...(request.infillSampling ? { infill: this.#infill(prompt) } : {}),
       ...(preparesNext && request.prompt === undefined && request.generationPrompt !== false
         ? { nextTurn: (said) => nextTurn(this.#chat, request, said) }
         : {}),
@@ -101,12 +103,24 @@ export class Answers {
   }
 
   /** Sampling that never chooses a token that ends the answer. */
-  #endless(sampling: Sampling, { endTokens }: Pick<Prompt, "endTokens">): Sampling {
+  #endless(sampling: Sampling, prompt: Pick<Prompt, "endTokens">): Sampling {
+    const banned = this.#ending(prompt).map((token): TokenBias => [token, -Infinity]);
+    return { ...sampling, logitBias: [...sampling.logitBias ?? [], ...banned] };
+  }
+
+  /** @throws {PromptError} If no token ends an answer. */
+  #infill(prompt: Pick<Prompt, "endTokens">): InfillVocabulary {
+    const ending = this.#ending(prompt);
+    const [end] = ending;
+    if (end === undefined) throw new PromptError('"infill_sampling" needs a model with a token that ends an answer');
+    return { end, endsAnswer: (token) => ending.includes(token), piece: (token) => this.#model.piece(token) };
+  }
+
+  /** The tokens that end an answer. */
+  #ending({ endTokens }: Pick<Prompt, "endTokens">): readonly number[] {
     const model = this.#model;
-    this.#endings ??= Array.from({ length: model.vocabularySize }, (_, token) => token)
-      .filter((token) => model.endsAnswer(token) || endTokens.has(token))
-      .map((token): TokenBias => [token, -Infinity]);
-    return { ...sampling, logitBias: [...sampling.logitBias ?? [], ...this.#endings] };
+    return this.#endings ??= Array.from({ length: model.vocabularySize }, (_, token) => token)
+      .filter((token) => model.endsAnswer(token) || endTokens.has(token));
   }
 
   /** An answer in the family's own syntax, or after a prompt that is used as it is, plain text. */

@@ -5,6 +5,7 @@ import type { Counts, EngineEvent } from "../ipc/messages.ts";
 import type { Work } from "../../work/work.ts";
 import { PromptLookup } from "./ahead/prompt_lookup.ts";
 import { Speculation } from "./ahead/speculation.ts";
+import type { InfillVocabulary } from "./sampling/infill.ts";
 import { Sampler } from "./sampling/sampler.ts";
 
 export interface Job {
@@ -20,6 +21,8 @@ export interface Job {
   readonly progress?: true;
   /** Report all tokens at the end. */
   readonly returnTokens?: true;
+  /** Sample as for filling in text. */
+  readonly infill?: InfillVocabulary;
   readonly answer: Answer;
   /** Computes the prefix of the next turn; absent if it is not to be prepared. */
   readonly nextTurn?: (said: Said) => Work<Int32Array>;
@@ -67,7 +70,7 @@ export class Running {
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
     this.prefix = job.prompt;
-    this.sampler = new Sampler(job.sampling, job.prompt);
+    this.sampler = new Sampler(job.sampling, job.prompt, job.infill);
     this.lookup = new PromptLookup(job.prompt);
     this.limit = cellsOf(job, contextTokens);
     if (job.returnTokens) this.#written = [];

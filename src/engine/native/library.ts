@@ -135,6 +135,8 @@ const LLAMA_SYMBOLS = {
   llama_vocab_fim_pre: { parameters: ["pointer"], result: "i32" },
   llama_vocab_fim_suf: { parameters: ["pointer"], result: "i32" },
   llama_vocab_fim_mid: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_fim_rep: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_fim_sep: { parameters: ["pointer"], result: "i32" },
   llama_vocab_nl: { parameters: ["pointer"], result: "i32" },
   llama_vocab_get_add_bos: { parameters: ["pointer"], result: "bool" },
   llama_vocab_get_add_eos: { parameters: ["pointer"], result: "bool" },

@@ -2,16 +2,18 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob, Usage } from "@inferd/client";
+import { MAX_EXTRA_TEXTS } from "@inferd/client/protocol";
 import { ApiError, invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
-import type { Bridge, GenerationJob } from "../bridge.ts";
+import { type Bridge, isOwn } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
-import { answersTo, resultsOf } from "../openai/answers.ts";
+import { answersTo, choices, MAX_CHOICES, resultsOf } from "../openai/answers.ts";
 import { jsonObject, readLimit, readSampling, sampling, topLogprobs, toSchema } from "../openai/fields.ts";
 import { llamaServerErrorEvent } from "./error.ts";
-import { promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
-import { extensions, readExtensions, settingsOf } from "./settings.ts";
+import { MAX_PROMPTS, promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
+import { withoutText } from "./prompt_only.ts";
+import { extensions, readExtensions, readLines, settingsOf } from "./settings.ts";
 import { probabilitiesOf } from "./probabilities.ts";
 import { Progress, timingsOf } from "./timings.ts";
 
@@ -39,6 +41,8 @@ const fields = {
   json_schema: jsonObject.nullish(),
   cache_prompt: z.boolean().nullish(),
   return_tokens: z.boolean().nullish(),
+  // Answers to each prompt.
+  n_cmpl: z.int().min(1).max(MAX_CHOICES).nullish(),
   response_fields: z.array(z.string()).nullish(),
 };
 
@@ -56,39 +60,50 @@ const infillBody = z.strictObject({
   prompt: z.string().nullish(),
   input_prefix: z.string(),
   input_suffix: z.string(),
-  input_extra: z.array(z.unknown()).max(0, "must be empty: other files are not put into prompts").nullish(),
+  // Editors send what else they know of a text as well.
+  input_extra: z.array(z.object({ text: z.string(), filename: z.string().nullish() })).max(MAX_EXTRA_TEXTS).nullish(),
 });
 
 export async function infill(context: Context, bridge: Bridge): Promise<Response> {
-  const { input_prefix, input_suffix, input_extra: _, ...asked } = await readBody(context, infillBody);
+  const { input_prefix, input_suffix: suffix, input_extra, ...asked } = await readBody(context, infillBody);
   // The beginning of the line that is filled in.
   const prompt = input_prefix + (asked.prompt ?? "");
-  return await answer(context, bridge, { ...asked, prompt }, { prompts: [prompt], suffix: input_suffix });
+  const extra = input_extra?.map(({ text, filename }) => ({ text, ...(filename ? { filename } : {}) }));
+  return await answer(context, bridge, { ...asked, prompt }, { prompts: [prompt], filling: { suffix, extra } });
 }
 
 async function answer(
   context: Context,
   bridge: Bridge,
   asked: Body,
-  { prompts, suffix }: { readonly prompts: readonly RawPrompt[]; readonly suffix?: string },
+  { prompts, filling }: {
+    readonly prompts: readonly RawPrompt[];
+    readonly filling?: Pick<GenerateV2Fields, "suffix" | "extra">;
+  },
 ): Promise<Response> {
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
-  if (suffix !== undefined && !model.backends[0].infill) {
+  if (filling !== undefined && !model.backends[0].infill) {
     throw new ApiError(501, `Infill is not supported by the model "${model.name}": it has no tokens for that`);
   }
   const { signal } = context.req.raw;
   const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
   const request = { ...toRequest(asked), logitBias: bias };
   // Each piece of a stream tells how many tokens there are; a server elsewhere does not know.
-  const isOwn = model.backends.every(({ modelFile }) => modelFile !== undefined);
-  const withCounts = asked.stream && isOwn ? { progress: true } : {};
+  const withCounts = asked.stream && isOwn(model) ? { progress: true } : {};
   const texts = await textsOf(prompts, bridge.link, { model: model.name, signal });
-  const jobs = prompts.map((prompt): GenerationJob => ({
-    api: "llama_server",
-    model,
-    request: { ...request, messages: [], prompt, suffix, ...withCounts },
-    signal,
-  }));
+  const count = asked.n_cmpl ?? 1;
+  if (prompts.length * count > MAX_PROMPTS) {
+    throw invalid("n_cmpl", `must not request more than ${MAX_PROMPTS} answers for all prompts together`);
+  }
+  const jobs = prompts.flatMap((prompt) =>
+    choices({
+      api: "llama_server",
+      model,
+      request: { ...request, messages: [], prompt, ...filling, ...withCounts },
+      lines: readLines(asked),
+      signal,
+    }, count)
+  );
   const all = answersTo(bridge, jobs);
   const events = isPromptOnly(asked) ? withoutText(all) : all;
   const most = isPromptOnly(asked) ? 0 : request.maxTokens;
@@ -106,14 +121,14 @@ async function answer(
     tokens_predicted: result.usage.completionTokens,
     tokens_evaluated: result.usage.promptTokens,
     tokens_cached: result.usage.cachedTokens ?? 0,
-    prompt: texts[index],
+    prompt: texts[Math.floor(index / count)],
     has_new_line: result.text.includes("\n"),
     truncated: isFull(result.usage, model),
     ...stopOf(result, asked),
     ...timingsOf(result),
   });
   if (asked.stream) return await streamedEvents(context, chunks(events, asked, whole), llamaServerErrorEvent);
-  const results = await resultsOf(events, prompts.length);
+  const results = await resultsOf(events, jobs.length);
   const answers = results.map((result, index) =>
     picked({ ...whole(index, result), content: result.text, ...tokensOf(result, asked) }, asked)
   );
@@ -144,18 +159,6 @@ function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
 
 function isPromptOnly({ n_predict, max_tokens }: Body): boolean {
   return (n_predict ?? max_tokens) === 0;
-}
-
-/** Answers of which nothing is to be generated. */
-async function* withoutText(
-  events: AsyncGenerator<readonly [number, GenerationEvent]>,
-): AsyncGenerator<readonly [number, GenerationEvent]> {
-  for await (const [index, event] of events) {
-    if (event.type === "done") {
-      const usage = { ...event.usage, completionTokens: 0 };
-      yield [index, { ...event, usage, text: "", logprobs: [], stopReason: "max_tokens" }];
-    } else if (event.type === "progress" && event.usage.completionTokens === 0) yield [index, event];
-  }
 }
 
 /** `false` in a pair forbids the token. */

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { GenerateV2Fields, SamplingOptions } from "@inferd/client";
 import { DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P, PENALTY_TOKENS } from "@inferd/client/protocol";
+import type { LineLimits } from "../line_limits.ts";
 import { NO_PENALTIES, type penalties, readPenalties } from "../openai/fields.ts";
 
 /** The only value of each option that the daemon does not have: the one that turns it off. */
@@ -12,9 +13,7 @@ const OFF = {
   dynatemp_range: 0,
   min_keep: 0,
   mirostat: 0,
-  n_indent: 0,
   reasoning_budget_tokens: -1,
-  t_max_predict_ms: 0,
   top_n_sigma: -1,
   typ_p: 1,
   typical_p: 1,
@@ -36,7 +35,10 @@ const SAMPLERS = {
 /** Those that it has not; a request that names one may not turn it on. */
 const OTHERS = ["dry", "top_n_sigma", "typ_p", "typical_p", "xtc", "adaptive_p"] as const;
 
-const SAMPLER_NAMES = [...Object.keys(SAMPLERS), ...OTHERS];
+/** The daemon's sampling for filling in text, which comes before the temperature here. */
+const INFILL = "infill";
+
+const SAMPLER_NAMES = [...Object.keys(SAMPLERS), INFILL, ...OTHERS];
 
 /** The fields that shape what goes with the answer, beside its text. */
 export type Followed = Partial<Pick<z.output<z.ZodObject<typeof extensions>>, "return_progress" | "timings_per_token">>;
@@ -49,7 +51,9 @@ export type Followed = Partial<Pick<z.output<z.ZodObject<typeof extensions>>, "r
 export function readExtensions(
   asked: Partial<z.output<z.ZodObject<typeof extensions & typeof penalties>>>,
   logprobs: boolean,
-): Pick<GenerateV2Fields, "ignoreEos" | "grammar" | "logprobsAfterSampling" | "progress"> & SamplingOptions {
+):
+  & Pick<GenerateV2Fields, "ignoreEos" | "grammar" | "logprobsAfterSampling" | "progress" | "infillSampling">
+  & SamplingOptions {
   const { ignore_eos, grammar, post_sampling_probs, return_progress, timings_per_token, repeat_last_n } = asked;
   const used = asked.samplers ?? undefined;
   const unused = Object.entries(SAMPLERS).filter(([name]) => used !== undefined && !used.includes(name));
@@ -58,11 +62,20 @@ export function readExtensions(
   return {
     ...(repeat_last_n === 0 ? NO_PENALTIES : {}),
     ...unused.reduce<SamplingOptions>((all, [, off]) => ({ ...all, ...off }), {}),
+    ...(used?.includes(INFILL) ? { infillSampling: true } : {}),
     ...(ignore_eos ? { ignoreEos: true } : {}),
     ...(grammar ? { grammar } : {}),
     ...(post_sampling_probs && logprobs ? { logprobsAfterSampling: true } : {}),
     ...(return_progress || timings_per_token ? { progress: true } : {}),
   };
+}
+
+/** Where an answer ends because of its lines; undefined: nowhere. */
+export function readLines(
+  { n_indent: indent, t_max_predict_ms: maxMs }: Partial<z.output<z.ZodObject<typeof extensions>>>,
+): LineLimits | undefined {
+  if (!indent && (maxMs ?? -1) <= 0) return undefined;
+  return { ...(indent ? { indent } : {}), ...(maxMs && maxMs > 0 ? { maxMs } : {}) };
 }
 
 /** Schema of the fields. */
@@ -79,6 +92,9 @@ export const extensions = {
   // Of the samplers that are named, the daemon's run in its own order.
   samplers: z.array(z.enum(SAMPLER_NAMES, `must be some of ${SAMPLER_NAMES.join(", ")}`)).nullish(),
   repeat_last_n: z.int().min(-1).nullish(),
+  n_indent: z.int().min(0).nullish(),
+  // 0 and less are no limit.
+  t_max_predict_ms: z.number().nullish(),
   lora: z.array(z.unknown()).max(0, "must be empty: adapters are configured").nullish(),
   ignore_eos: z.boolean().nullish(),
   // An empty one is none.
@@ -128,6 +144,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   return_progress: false,
   timings_per_token: false,
   repeat_last_n: PENALTY_TOKENS,
+  n_indent: 0,
+  t_max_predict_ms: -1,
   samplers: Object.keys(SAMPLERS),
   ...OFF,
 };

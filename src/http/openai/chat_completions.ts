@@ -9,7 +9,8 @@ import { readBody, slicesOf } from "../body.ts";
 import type { Slices } from "../slices.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { streamedEvents } from "../event_stream.ts";
-import { extensions, readExtensions } from "../llama_server/settings.ts";
+import { withoutText } from "../llama_server/prompt_only.ts";
+import { extensions, readExtensions, readLines } from "../llama_server/settings.ts";
 import { onlyTimings } from "../llama_server/timings.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
 import { chunks } from "./chat_chunks.ts";
@@ -83,7 +84,10 @@ export const body = z.strictObject({
   ]).nullish(),
   // Extensions of llama-server.
   ...extensions,
-  n_predict: tokenLimit,
+  // 0: the prompt is processed, to be in the cache, and nothing is generated.
+  n_predict: z.int().min(-1).nullish(),
+  // Of llama-server's own endpoints; without effect here as there.
+  response_fields: z.array(z.string()).nullish(),
   json_schema: jsonObject.nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.union([z.boolean(), z.enum(["content", "reasoning_content"])]).nullish(),
@@ -116,7 +120,8 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
-  const events = answersTo(bridge, choices({ api: "openai", model, request, signal }, count));
+  const all = answersTo(bridge, choices({ api: "openai", model, request, lines: readLines(asked), signal }, count));
+  const events = isPromptOnly(asked) ? withoutText(all) : all;
   if (asked.stream) return await streamedEvents(context, chunks(events, { head, asked }), openAiErrorEvent);
   const results = await resultsOf(events, count);
   return context.json({
@@ -141,7 +146,7 @@ export async function toRequest(asked: Body, slices: Slices): Promise<Generation
   const { chat_template_kwargs: kwargs } = asked;
   return {
     ...readSampling(asked),
-    ...readLimit(asked.max_completion_tokens, asked.max_tokens, asked.n_predict),
+    ...readLimit(asked.max_completion_tokens, asked.max_tokens, isPromptOnly(asked) ? 1 : asked.n_predict),
     messages,
     attachments: media.attachments,
     ...toolsOf(asked),
@@ -152,6 +157,10 @@ export async function toRequest(asked: Body, slices: Slices): Promise<Generation
     thinking: kwargs?.enable_thinking ?? kwargs?.thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
   };
+}
+
+function isPromptOnly({ max_completion_tokens, max_tokens, n_predict }: Body): boolean {
+  return (max_completion_tokens ?? max_tokens ?? n_predict) === 0;
 }
 
 function toolsOf({ tools, tool_choice: choice }: Body): ReturnType<typeof offered> {

@@ -15,7 +15,7 @@ import {
   readPrompts,
   textsOf,
 } from "../llama_server/prompts.ts";
-import { extensions, readExtensions } from "../llama_server/settings.ts";
+import { extensions, readExtensions, readLines } from "../llama_server/settings.ts";
 import { probabilitiesOf } from "../llama_server/probabilities.ts";
 import { onlyTimings, Progress, timingsOf } from "../llama_server/timings.ts";
 import { openAiErrorEvent } from "./error.ts";
@@ -62,7 +62,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     : prompts.map(() => "");
   const count = asked.n ?? 1;
   const jobs = prompts.flatMap((prompt) =>
-    choices({ api: "openai", model, request: toRequest(asked, prompt), signal }, count)
+    choices({ api: "openai", model, request: toRequest(asked, prompt), lines: readLines(asked), signal }, count)
   );
   const events = answersTo(bridge, jobs);
   if (asked.stream) return await streamedEvents(context, chunks(events, head, { asked, echoes }), openAiErrorEvent);

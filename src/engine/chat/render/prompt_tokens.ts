@@ -3,7 +3,6 @@
  * or a token that the template uses as a marker: such a name is split in two, and both halves stay text.
  */
 import type { Rendered } from "../../jinja/template.ts";
-import type { InfillTokens } from "../../native/infill_tokens.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
 import { settled, type Work } from "../../../work/work.ts";
 
@@ -80,25 +79,6 @@ export function* verbatimTokens(
   return Int32Array.from(tokens);
 }
 
-/** Tokens of a prompt whose answer comes between two texts, in which names of control tokens are text. */
-export function* infillTokens(
-  [before, after]: readonly [before: readonly (string | number)[], after: readonly (string | number)[]],
-  { model, infill }: { readonly model: TokenizingModel; readonly infill: InfillTokens },
-): Work<Int32Array> {
-  const tokens: number[] = [];
-  if (model.addsBos && model.named.BOS >= 0) tokens.push(model.named.BOS);
-  for (const [mark, parts] of [[infill.prefix, before], [infill.suffix, after]] as const) {
-    tokens.push(mark);
-    for (const part of parts) {
-      if (typeof part === "number") tokens.push(part);
-      else for (const token of yield* tokensOf(model, part, false)) tokens.push(token);
-    }
-    yield;
-  }
-  tokens.push(infill.middle);
-  return Int32Array.from(tokens);
-}
-
 /** Offsets that split the names of guarded tokens: after their first character. */
 function* cutsOf(text: string, input: readonly number[], guarded: SpecialTokens): Work<number[]> {
   const cuts: number[] = [];
@@ -116,7 +96,8 @@ function* cutsOf(text: string, input: readonly number[], guarded: SpecialTokens)
   return cuts;
 }
 
-function* tokensOf(model: TokenizingModel, text: string, special = true): Work<Int32Array> {
+/** Tokens of a text, in which names of control tokens stand for these unless `special` is false. */
+export function* tokensOf(model: TokenizingModel, text: string, special = true): Work<Int32Array> {
   if (text.length <= LONG_CHARACTERS || model.tokenizeBeside === undefined) return model.tokenize(text, special);
   return yield* settled(model.tokenizeBeside(text, special));
 }

@@ -20,6 +20,7 @@ import {
   selectMass,
   sortLargest,
 } from "./candidates.ts";
+import { type InfillVocabulary, keepSure } from "./infill.ts";
 
 export const NO_TOKEN = -1;
 /** The token mask is not known yet. */
@@ -35,12 +36,17 @@ export class Sampler {
   /** Distance from the largest logit that min-p allows. */
   readonly #minPBelow: number;
   readonly #adjustments: Adjustments | undefined;
+  readonly #infill: InfillVocabulary | undefined;
   readonly #random: RandomNumbers;
   /** Candidates of the last draw; 0: the token was the only one. */
   #drawnFrom = 0;
 
-  /** @param prompt Preceding tokens, for the penalties. */
-  constructor(sampling: Sampling, prompt: ArrayLike<number> = []) {
+  /**
+   * @param prompt Preceding tokens, for the penalties.
+   * @param infill The vocabulary, to sample as for filling in text; never with a constraint.
+   */
+  constructor(sampling: Sampling, prompt: ArrayLike<number> = [], infill?: InfillVocabulary) {
+    this.#infill = infill;
     this.#temperature = sampling.temperature;
     this.#topP = sampling.topP;
     this.#topK = sampling.topK;
@@ -97,7 +103,7 @@ export class Sampler {
   #sample(logits: Float32Array, allowed: Allowed | undefined): number {
     this.#drawnFrom = 0;
     if (this.#temperature === 0) {
-      const token = largest(logits);
+      const token = this.#infill === undefined ? largest(logits) : this.#surest(logits);
       if (allowed === undefined) return token;
       const isAllowed = allowed.allows(token);
       if (isAllowed === undefined) return NOT_YET;
@@ -139,8 +145,18 @@ export class Sampler {
     return candidateToken[this.#draw(count)] as number;
   }
 
+  /** The largest logit that is left as for filling in text. */
+  #surest(logits: Float32Array): number {
+    const count = this.#narrowed(this.#selected(logits));
+    return candidateToken[this.#largestOf(count)] as number;
+  }
+
   /** Selects candidates by top-k, top-p and min-p, and computes their weights at this temperature. */
   #candidates(logits: Float32Array): number {
+    return this.#weighed(this.#selected(logits));
+  }
+
+  #selected(logits: Float32Array): number {
     const size = logits.length;
     let count: number;
     if (this.#topK > 0 && this.#topK < size) {
@@ -151,18 +167,31 @@ export class Sampler {
       const isNarrowed = this.#minPBelow !== Infinity;
       count = selectFrom(logits, isNarrowed ? (logits[largest(logits)] as number) - this.#minPBelow : -Infinity);
     }
-    return this.#weighed(count);
+    return count;
   }
 
-  /** Narrows candidates by min-p, and turns their logits into weights. */
-  #weighed(count: number): number {
-    let top = -Infinity;
-    for (let i = 0; i < count; i++) if ((candidateWeight[i] as number) > top) top = candidateWeight[i] as number;
-    if (this.#minPBelow !== Infinity) count = keepFrom(count, top - this.#minPBelow);
+  /** Narrows candidates by min-p, and as for filling in text. */
+  #narrowed(count: number): number {
+    if (this.#minPBelow !== Infinity) {
+      count = keepFrom(count, (candidateWeight[this.#largestOf(count)] as number) - this.#minPBelow);
+    }
+    return this.#infill === undefined ? count : keepSure(count, this.#infill);
+  }
+
+  /** Narrows candidates, and turns their logits into weights. */
+  #weighed(all: number): number {
+    const count = this.#narrowed(all);
+    const top = candidateWeight[this.#largestOf(count)] as number;
     for (let i = 0; i < count; i++) {
       candidateWeight[i] = Math.exp(((candidateWeight[i] as number) - top) / this.#temperature);
     }
     return count;
+  }
+
+  #largestOf(count: number): number {
+    let best = 0;
+    for (let i = 1; i < count; i++) if ((candidateWeight[i] as number) > (candidateWeight[best] as number)) best = i;
+    return best;
   }
 
   #draw(count: number): number {

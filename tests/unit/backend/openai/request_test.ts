@@ -9,6 +9,7 @@ const UNKNOWN: readonly (readonly [string, Partial<GenerationRequest>])[] = [
   ["progress", { progress: true }],
   ["logprobs_after_sampling", { logprobs: 1, logprobsAfterSampling: true }],
   ["generation_prompt", { generationPrompt: false }],
+  ["infill_sampling", { infillSampling: true }],
   ["suffix", { messages: [], prompt: ["a"], suffix: "b" }],
 ];
 

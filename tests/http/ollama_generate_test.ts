@@ -1,5 +1,5 @@
 /** Ollama's `context`, `suffix` and what it tells of models: with real inference. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Ollama } from "npm:ollama@0.6.4";
 import OpenAI from "npm:openai@7.57.0";
 import { BUILT_INS } from "../../src/models/built_in.ts";
@@ -133,7 +133,10 @@ Deno.test("suffix: a model with tokens for it fills in text, for Ollama's client
     assert(used.length - expected.length <= 1);
     const both = await bridge.post("/api/generate", { model: "filler", prompt, suffix, context: [1], stream: false });
     assertEquals([both.status, both.json.error], [400, '"context" goes without "suffix"']);
-    assertEquals((await client.show({ model: "filler" })).capabilities.includes("insert"), true);
+    const { capabilities, template, parameters } = await client.show({ model: "filler" });
+    // Continue looks for the name of the suffix, and for the size of the context.
+    assert(capabilities.includes("insert") && template.includes("{{ .Suffix }}"), template);
+    assertMatch(parameters, /^num_ctx +1024$/m);
     const openai = new OpenAI({ baseURL: `${bridge.url}/v1`, apiKey: "none", maxRetries: 0 });
     const { choices, usage } = await openai.completions.create({
       model: "filler",

@@ -79,7 +79,9 @@ Deno.test("ollama: embed, list, ps, show and version tell what there is", async 
   assertEquals(new Date(loaded?.expires_at ?? "").getFullYear(), 2318);
   const shown = (await bridge.post("/api/show", { model: "mock" })).json;
   assertEquals(shown.modelfile, "FROM mock\n");
-  for (const name of ["license", "parameters", "template"]) assertEquals(shown[name], "");
+  for (const name of ["license", "parameters"]) assertEquals(shown[name], "");
+  // LiteLLM looks for the name of the tools in it.
+  assertEquals(shown.template, "{{ .Tools }}{{ .Prompt }}{{ .Response }}");
   const { capabilities } = await client.show({ model: "mock" });
   assertEquals(capabilities, ["completion", "tools", "thinking", "embedding"]);
   // Editors refuse versions of Ollama that are older than what they need.

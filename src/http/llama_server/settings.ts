@@ -8,7 +8,6 @@ import { NO_PENALTIES, type penalties, readPenalties } from "../openai/fields.ts
 /** The only value of each option that the daemon does not have: the one that turns it off. */
 const OFF = {
   adaptive_target: -1,
-  backend_sampling: false,
   dry_multiplier: 0,
   dynatemp_range: 0,
   min_keep: 0,
@@ -88,6 +87,8 @@ export const extensions = {
   ) as Off,
   // A wish about the cache, which is shared by all slots here.
   id_slot: z.int().min(-1).nullish(),
+  // Where sampling runs, which changes nothing in its result.
+  backend_sampling: z.boolean().nullish(),
   n_cache_reuse: z.int().min(0).nullish(),
   // Of the samplers that are named, the daemon's run in its own order.
   samplers: z.array(z.enum(SAMPLER_NAMES, `must be some of ${SAMPLER_NAMES.join(", ")}`)).nullish(),
@@ -144,6 +145,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   return_progress: false,
   timings_per_token: false,
   repeat_last_n: PENALTY_TOKENS,
+  backend_sampling: false,
   n_indent: 0,
   t_max_predict_ms: -1,
   samplers: Object.keys(SAMPLERS),

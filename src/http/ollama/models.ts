@@ -1,7 +1,7 @@
 /** Ollama's model lists: `/api/tags`, `/api/ps`, `/api/show`, `/api/version`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { ModelFile } from "@inferd/client";
+import type { Capabilities, ModelFile } from "@inferd/client";
 import { ApiError, invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
@@ -71,13 +71,19 @@ export async function show(context: Context, bridge: Bridge): Promise<Response> 
   return context.json({
     license: String(first.modelFile?.metadata["general.license"] ?? ""),
     modelfile: `FROM ${found.name}\n`,
-    parameters: "",
-    template: "",
+    parameters: first.contextTokens ? `num_ctx                        ${first.contextTokens}` : "",
+    template: templateOf(first),
     details: detailsOf(first.modelFile),
     model_info: infoOf(found),
     capabilities: able.filter(([, can]) => can).map(([capability]) => capability),
     modified_at: first.modelFile?.modifiedAt ?? UNKNOWN_TIME,
   });
+}
+
+/** A model's own template is Jinja. Clients tell by the variables of Ollama's what a model takes. */
+function templateOf({ v2, tools, infill }: Capabilities): string {
+  if (!v2) return "";
+  return `${tools ? "{{ .Tools }}" : ""}{{ .Prompt }}${infill ? "{{ .Suffix }}" : ""}{{ .Response }}`;
 }
 
 /** Respond with the version of the API, and the program's own. */

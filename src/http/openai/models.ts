@@ -136,7 +136,8 @@ function entry({ id, model: { backends: [first] } }: NamedModel): Entry {
     type: "model",
     display_name: id,
     created_at: new Date(CREATED).toISOString(),
-    ...(first.contextTokens ? { context_window: first.contextTokens } : {}),
+    // The second is vLLM's word.
+    ...(first.contextTokens ? { context_window: first.contextTokens, max_model_len: first.contextTokens } : {}),
     ...metaOf(first),
     capabilities: {
       generate: first.v2,

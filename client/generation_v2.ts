@@ -51,7 +51,7 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly prompt?: LongText | readonly (LongText | number)[] | undefined;
   /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
   readonly suffix?: string | undefined;
-  /** Only with `suffix`: at most 256 texts of other places, the most important last; as many as the context holds. */
+  /** Only with `suffix`: at most 256 texts of other places, the most important last. The prompt is then cut to fit. */
   readonly extra?: readonly ExtraText[] | undefined;
   /**
    * `true`: sample as for filling in text: only tokens that the model is sure of, and where there is none, the answer

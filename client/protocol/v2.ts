@@ -176,7 +176,7 @@ export interface V2Request extends GenerationFields {
   prompt?: string | (string | number)[];
   /** Only with `prompt`: what follows the answer, which fills the middle. Needs a model with tokens for that. */
   suffix?: string;
-  /** Only with `suffix`: at most 256 texts of other places, the most important last; as many as the context holds. */
+  /** Only with `suffix`: at most 256 texts of other places, the most important last. The prompt is then cut to fit. */
   extra?: V2ExtraText[];
   /**
    * `true`: sample as for filling in text: only tokens that the model is sure of, and where there is none, the answer

@@ -121,15 +121,23 @@ Deno.test("infill: texts of other places come first, with the marks that the mod
   });
 });
 
-Deno.test("infill: of texts that do not fit the context the last ones are kept, and the rest is whole", () =>
+Deno.test("infill: what does not fit the context is cut where it is far from the answer", () =>
   withModel(["pre", "suf", "mid"], async (bridge) => {
     const long = Array.from({ length: 40 }, (_, at) => ({ text: `int function_${at}(int a, int b);\n`.repeat(20) }));
     const { json } = await answered(bridge, "/infill", { ...PARTS, input_extra: long, n_predict: 16 });
     const evaluated = Number(json.tokens_evaluated);
     assert(evaluated > 400 && evaluated <= 512 - 16, String(evaluated));
-    // What is filled in itself is not cut.
-    const { status, json: refused } = await bridge.post("/infill", { ...PARTS, input_prefix: "a b c d ".repeat(400) });
-    assertEquals([status, (refused.error as { type: string }).type], [400, "exceed_context_size_error"]);
+    // Of what is filled in the nearest is kept.
+    const near = {
+      input_prefix: "a b c d ".repeat(4000),
+      prompt: "int n",
+      input_suffix: ";\n" + " e f g h".repeat(4000),
+    };
+    const whole = { ...PARTS, n_predict: 16, temperature: 0, grammar: 'root ::= "ok"' };
+    const { json: cut } = await answered(bridge, "/infill", { ...whole, ...near, input_extra: long });
+    assertEquals([cut.content, cut.tokens_evaluated], ["ok", 512 - 16]);
+    const { status } = await bridge.post("/v1/completions", { prompt: near.input_prefix, suffix: near.input_suffix });
+    assertEquals(status, 400);
   }, { contextTokens: 512 }));
 
 Deno.test("infill: an answer ends at a line's end after the time, and before a line that is indented less", () =>

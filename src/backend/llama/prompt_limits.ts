@@ -25,7 +25,8 @@ export function checkFits(
   longestPiece: number | undefined,
 ): void {
   const { contextTokens } = capabilities ?? {};
-  if (contextTokens !== undefined && longestPiece !== undefined) {
+  // With extra texts the engine cuts the prompt.
+  if (contextTokens !== undefined && longestPiece !== undefined && request.extra === undefined) {
     const least = leastTokens(request, longestPiece);
     const size = { promptTokens: least, contextTokens };
     if (least >= contextTokens) throw new ContextLengthError(tooLongMessage(size, true), size);

@@ -154,17 +154,17 @@ export class Chat {
   /**
    * Prompt that the model continues as it is, with plain text.
    *
-   * @param filling The text after the answer, which is open without one, and texts of other places, which leave room for
-   * `maxTokens` of the answer, or for a quarter of the context.
+   * @param filling The text after the answer, which is open without one, and texts of other places. With these, even if
+   * there are none, the prompt is cut to leave room for `maxTokens` of the answer, or for a quarter of the context.
    * @throws {PromptError} If it leaves no room for an answer, or the model cannot fill in text.
    */
   *verbatim(
     parts: readonly (string | number)[],
     filling: Partial<Pick<GenerationRequest, "suffix" | "extra" | "maxTokens">> = {},
   ): Work<Prompt> {
-    const { suffix, extra = [], maxTokens = 0 } = filling;
+    const { suffix, extra, maxTokens = 0 } = filling;
     const texts = [...parts, suffix ?? ""].filter((part) => typeof part === "string" && part !== "") as string[];
-    yield* this.#refuseHopeless(texts.map((content) => ({ role: "user", content })), []);
+    if (extra === undefined) yield* this.#refuseHopeless(texts.map((content) => ({ role: "user", content })), []);
     const options = { model: this.#model, guarded: this.#guarded };
     const room = this.#contextTokens - Math.min(maxTokens, Math.ceil(this.#contextTokens / 4));
     const tokens = suffix === undefined

@@ -68,7 +68,8 @@ export async function infill(context: Context, bridge: Bridge): Promise<Response
   const { input_prefix, input_suffix: suffix, input_extra, ...asked } = await readBody(context, infillBody);
   // The beginning of the line that is filled in.
   const prompt = input_prefix + (asked.prompt ?? "");
-  const extra = input_extra?.map(({ text, filename }) => ({ text, ...(filename ? { filename } : {}) }));
+  // Without any, it still says that what is nearest to the answer is to be kept.
+  const extra = (input_extra ?? []).map(({ text, filename }) => ({ text, ...(filename ? { filename } : {}) }));
   return await answer(context, bridge, { ...asked, prompt }, { prompts: [prompt], filling: { suffix, extra } });
 }
 

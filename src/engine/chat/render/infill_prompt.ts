@@ -10,7 +10,15 @@ import { type TokenizingModel, tokensOf } from "./prompt_tokens.ts";
 export interface InfillParts {
   readonly before: readonly (string | number)[];
   readonly after: string;
-  readonly extra: readonly ExtraText[];
+  /** Absent: the other parts are always whole. */
+  readonly extra?: readonly ExtraText[] | undefined;
+}
+
+interface Filling {
+  readonly model: TokenizingModel;
+  readonly infill: InfillTokens;
+  /** How many tokens the prompt may have. */
+  readonly room: number;
 }
 
 /** What a project and files without a name are called, and the file that is filled in. */
@@ -19,38 +27,48 @@ const UNNAMED = "tmp";
 const OWN_FILE = "filename\n";
 /** Between texts, for models that do not mark files. */
 const BETWEEN = "\n\n--- snippet ---\n\n";
-/** A text of more characters per token does not occur: what is before them is not read. */
+/** A text of more characters per token does not occur: what is further away is not read. */
 const CHARACTERS_PER_TOKEN = 32;
+/** Tokens that mark the parts. */
+const MARKS = 3;
+/** Share of the room that what follows may take from what is before. */
+const AFTER_SHARE = 1 / 4;
 
 /**
- * Tokens of the prompt.
- *
- * @param room How many tokens it may have with the extra texts, of which the last ones are kept, and of the first of
- * these its end. The other parts are always whole.
+ * Tokens of the prompt. With extra texts, what is nearest to the answer is kept where there is no room for all: the end
+ * of what is before, the beginning of what follows, and the last of the extra texts, of the first of these its end.
  */
-export function* infillTokens(
-  { before, after, extra }: InfillParts,
-  { model, infill, room }: { readonly model: TokenizingModel; readonly infill: InfillTokens; readonly room: number },
-): Work<Int32Array> {
+export function* infillTokens({ before, after, extra }: InfillParts, filling: Filling): Work<Int32Array> {
+  const { model, infill, room } = filling;
+  const isWhole = extra === undefined;
   const opening = model.addsBos && model.named.BOS >= 0 ? [model.named.BOS] : [];
-  const main: number[] = [infill.prefix];
+  const left = Math.max(0, room - opening.length - MARKS);
+  const nearest = left * CHARACTERS_PER_TOKEN;
+  const first: number[] = [];
   for (const part of before) {
-    if (typeof part === "number") main.push(part);
-    else yield* append(main, model, part);
+    if (typeof part === "number") first.push(part);
+    else yield* append(first, model, isWhole ? part : lastOf(part, nearest));
     yield;
   }
-  main.push(infill.suffix);
-  yield* append(main, model, after);
-  main.push(infill.middle);
-  const found = extra.length === 0
+  const last: number[] = [];
+  yield* append(last, model, isWhole ? after : after.slice(0, nearest));
+  const kept = isWhole ? last : last.slice(0, Math.max(left - first.length, Math.floor(left * AFTER_SHARE)));
+  const main = [
+    infill.prefix,
+    ...isWhole ? first : lastOf(first, left - kept.length),
+    infill.suffix,
+    ...kept,
+    infill.middle,
+  ];
+  const found = isWhole || extra.length === 0
     ? []
-    : yield* extraTokens(extra, { model, infill, room: room - opening.length - main.length });
+    : yield* extraTokens(extra, { ...filling, room: room - opening.length - main.length });
   return Int32Array.from([...opening, ...found, ...main]);
 }
 
 function* extraTokens(
   extra: readonly ExtraText[],
-  { model, infill: { project, file }, room }: Parameters<typeof infillTokens>[1],
+  { model, infill: { project, file }, room }: Filling,
 ): Work<number[]> {
   const head: number[] = [];
   if (project !== undefined) yield* append(head, model, PROJECT, project);
@@ -65,13 +83,18 @@ function* extraTokens(
     left -= tokens.length;
     if (left <= 0) break;
     const texts: number[] = [];
-    yield* append(texts, model, text.slice(-left * CHARACTERS_PER_TOKEN));
-    kept.push([...tokens, ...texts.slice(-left)]);
+    yield* append(texts, model, lastOf(text, left * CHARACTERS_PER_TOKEN));
+    kept.push([...tokens, ...lastOf(texts, left)]);
     left -= texts.length;
     yield;
     if (left <= 0) break;
   }
   return kept.length === 0 ? [] : [...head, ...kept.toReversed().flat(), ...own];
+}
+
+/** At most so many at the end. */
+function lastOf<Sequence extends string | number[]>(sequence: Sequence, count: number): Sequence {
+  return sequence.slice(Math.max(0, sequence.length - count)) as Sequence;
 }
 
 /** Appends the tokens of a text, behind a mark where there is one. */

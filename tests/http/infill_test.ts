@@ -1,7 +1,7 @@
 /** What editors send to llama-server to fill in code, with real inference: the requests of llama.vim and llama.vscode. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Answer, BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
-import { MARKS, writeInfillModel } from "../support/infill_model.ts";
+import { writeInfillModel } from "../support/infill_model.ts";
 
 const EXTRA = [
   { text: "int add(int a, int b);\n", time: [1, 2], filename: "add.h" },
@@ -105,7 +105,6 @@ Deno.test("infill: texts of other places come first, with the marks that the mod
     assertEquals(await count(bridge, { input_extra: EXTRA }) - await count(bridge, {}), texts + 2 * between);
   });
   await withModel(["pre", "suf", "mid", "rep", "sep"], async (bridge) => {
-    // The prompt's tokens, in Ollama's context.
     const { json } = await bridge.post("/infill", { ...ask, input_extra: EXTRA });
     const parts = await Promise.all(
       ["myproject\n", ...EXTRA.flatMap(({ filename, text }) => [`${filename}\n`, text]), "filename\n"].map((text) =>

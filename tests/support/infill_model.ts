@@ -3,7 +3,7 @@ import { BUILT_INS } from "../../src/models/built_in.ts";
 import { withMetadata } from "./gguf_files.ts";
 
 /** Ids of the marks, in the order of their names. */
-export const MARKS = { pre: 20, suf: 21, mid: 22, rep: 23, sep: 24 } as const;
+const MARKS = { pre: 20, suf: 21, mid: 22, rep: 23, sep: 24 } as const;
 
 /**
  * Write the built-in model with tokens in its vocabulary to fill in text with.

@@ -166,7 +166,7 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   await admin.bind();
   const beside = parts.startBeside?.(log);
   if (beside !== undefined) built.use(beside);
-  const idle = built.use(new IdleMemory({ text: false }));
+  const idle = built.use(new IdleMemory({ text: false, isBusy: () => live.count > 0 }));
   const shared = {
     limit: new ConnectionLimit(options.maxConnections, log.for("server")),
     memory: new MemoryBudget(budgetBytes(options, 0), () => idle.giveBackSoon()),

@@ -5,6 +5,8 @@
 import { permittedLibcPaths } from "./kernel.ts";
 
 const DEFAULT_IDLE_MS = 1000;
+/** While requests run, so many of these times go by: collecting garbage takes 50 ms beside threads that compute. */
+const MOST_BUSY_TIMES = 30;
 const MADV_DONTNEED = 4;
 /** Entries of the auxiliary vector: address, entry size and number of the executable's program headers. */
 const AT_PHDR = 3n;
@@ -36,6 +38,7 @@ export class IdleMemory {
   readonly #malloc: Deno.StaticForeignLibraryInterface<typeof TRIM> | undefined;
   readonly #dropText: () => void;
   readonly #idleMs: number;
+  readonly #isBusy: () => boolean;
   #collect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -45,9 +48,15 @@ export class IdleMemory {
    * @param options.text Whether the executable's pages are given back, too. Not for a process that reads what clients
    * send: the functions for that reach any memory.
    * @param options.idleMs Idle time in milliseconds before memory is given back.
+   * @param options.isBusy Whether somebody would wait for it; then it is put off, up to {@linkcode MOST_BUSY_TIMES} times.
    */
-  constructor({ text, idleMs = DEFAULT_IDLE_MS }: { readonly text: boolean; readonly idleMs?: number }) {
+  constructor({ text, idleMs = DEFAULT_IDLE_MS, isBusy = (): boolean => false }: {
+    readonly text: boolean;
+    readonly idleMs?: number;
+    readonly isBusy?: () => boolean;
+  }) {
     this.#idleMs = idleMs;
+    this.#isBusy = isBusy;
     this.#malloc = openLibc(TRIM);
     const libc = text ? openLibc(PAGES) : undefined;
     const pages = libc === undefined ? [] : readOnlyPages(libc);
@@ -58,8 +67,15 @@ export class IdleMemory {
 
   /** Give memory back once this has not been called for a while. Keeps no process alive. */
   giveBackSoon(): void {
+    this.#giveBackLater(MOST_BUSY_TIMES);
+  }
+
+  #giveBackLater(times: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.giveBack(), this.#idleMs);
+    this.#timer = setTimeout(() => {
+      if (times > 1 && this.#isBusy()) this.#giveBackLater(times - 1);
+      else void this.giveBack();
+    }, this.#idleMs);
     Deno.unrefTimer(this.#timer);
   }
 

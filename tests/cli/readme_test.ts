@@ -27,8 +27,7 @@ Deno.test("README.md holds when it is followed", { ignore: Deno.build.os === "wi
   assertEquals(new URL(hub.requests.at(-1)?.url ?? "").pathname.split("/").at(-1), "Qwen3-0.6B-Q8_0.gguf");
 });
 
-const hasSocat = await new Deno.Command("socat", { args: ["-V"], stdout: "null", stderr: "null" }).output()
-  .then(({ success }) => success, () => false);
+const hasSocat = await isThere("socat");
 
 for (const [where, xdg] of [["in a login session", "run"], ["without XDG_RUNTIME_DIR, as for root and on macOS", ""]]) {
   Deno.test(`the line for socat in README.md finds the daemon ${where}`, { ignore: !hasSocat }, async () => {
@@ -43,4 +42,15 @@ for (const [where, xdg] of [["in a login session", "run"], ["without XDG_RUNTIME
     daemon.kill("SIGTERM");
     assertEquals((await daemon.outcome).code, 0);
   });
+}
+
+/** Whether a program that knows `-V` is there. */
+async function isThere(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["-V"], stdout: "null", stderr: "null" }).output()).success;
+  } catch (error) {
+    // Thrown at once, not by the promise.
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }

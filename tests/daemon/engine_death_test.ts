@@ -206,11 +206,11 @@ Deno.test("the daemon starts when the model file has the configured hash, and re
 /** A daemon whose model is a file that can be taken away, and is tried again after `slowMs`. */
 async function removable(
   dir: string,
-  { slowMs, exitWhenDown }: { readonly slowMs: number; readonly exitWhenDown: boolean },
+  { slowMs, exitWhenDown, mmap }: { readonly slowMs: number; readonly exitWhenDown: boolean; readonly mmap?: boolean },
 ): Promise<{ readonly test: DaemonUnderTest; readonly modelPath: string; readonly backend: LlamaBackend }> {
   const modelPath = `${dir}/model.gguf`;
   Deno.copyFileSync(BUILT_IN.url, modelPath);
-  const backend = new LlamaBackend({ ...LLAMA, modelPath, parallel: 1 }, {
+  const backend = new LlamaBackend({ ...LLAMA, modelPath, parallel: 1, ...(mmap === undefined ? {} : { mmap }) }, {
     backoffMs: { first: 1, most: 1 },
     maxDeaths: 2,
     slowBackoffMs: { first: slowMs, most: 2 * slowMs },
@@ -254,9 +254,20 @@ Deno.test("a daemon of which every backend is down for long ends with a failure 
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("a model that is cut while it serves fails what runs, and serves again when it is whole; one that is removed serves on", async () => {
+Deno.test("a model that was copied into memory serves on when its file is cut", async () => {
   const dir = await Deno.makeTempDir();
-  const { test, modelPath } = await removable(dir, { slowMs: 50, exitWhenDown: false });
+  const { test, modelPath } = await removable(dir, { slowMs: 50, exitWhenDown: false, mmap: false });
+  await using _ = test;
+  using client = await test.infer();
+  const told = await story(client);
+  Deno.truncateSync(modelPath, 4096);
+  assertEquals(await story(client), told);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("a mapped model that is cut while it serves fails what runs, and serves again when it is whole; one that is removed serves on", async () => {
+  const dir = await Deno.makeTempDir();
+  const { test, modelPath } = await removable(dir, { slowMs: 50, exitWhenDown: false, mmap: true });
   await using _ = test;
   using admin = await test.admin();
   await until(admin, "ready");

@@ -15,7 +15,7 @@ const TILED = SIZES.indexOf(TILE);
 const FIRST_TOKENS = 32;
 /** Weight of the newest step. Slowdowns count more, since other streams wait for the next step. */
 const FASTER = 1 / 4;
-const SLOWER = 1 / 2;
+const SLOWER = 3 / 4;
 /** A step of one tile may exceed its budget by this factor, because smaller steps are wasteful. */
 const OVER = 1.1;
 /** Each smaller step lowers the estimated cost of tiles by this factor, until they are tried. */

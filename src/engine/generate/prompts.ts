@@ -17,7 +17,7 @@ const ALONE_MS = 5000;
  * Time budget of a step while a stream waits. Streams are promised a token every 400 ms; the rest is margin and
  * delivery.
  */
-export const BESIDE_MS = 350;
+export const BESIDE_MS = 345;
 /** Minimum progress of a prompt per step, whatever it costs. */
 const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for one that is being decoded if sharing saves at least this many tokens. */

@@ -296,8 +296,7 @@ function rowsOf(name: string, { peer, ours }: Results<NeighbourResult>): Row[] {
   const figure = (what: string): string => `${name} (${counts.join(", ")}): ${what}`;
   const share = (results: readonly NeighbourResult[]): number =>
     median(results.map(({ aloneTokensPerSec, besideTokensPerSec }) => besideTokensPerSec / aloneTokensPerSec));
-  const gap = (results: readonly NeighbourResult[]): number =>
-    Math.max(...results.map(({ longestGapMs }) => longestGapMs));
+  const gap = (results: readonly NeighbourResult[]): number => median(results.map(({ longestGapMs }) => longestGapMs));
   return [
     {
       section: SECTION,

@@ -4,7 +4,9 @@
  */
 import { delay } from "@std/async/delay";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { CostlySender } from "./costly.ts";
 import { type Dialect, dialectOf, inferdRequest } from "./dialects.ts";
+import { Lines, writeAll } from "./lines.ts";
 import type {
   Answer,
   BesideJob,
@@ -19,39 +21,6 @@ import type {
   StreamJob,
   StreamResult,
 } from "./load_job.ts";
-
-const READ_BYTES = 64 * 1024;
-
-/** Reads a stream line by line. */
-class Lines {
-  readonly #connection: Deno.Conn;
-  readonly #bytes = new Uint8Array(READ_BYTES);
-  readonly #decoder = new TextDecoder();
-  #rest = "";
-
-  constructor(connection: Deno.Conn) {
-    this.#connection = connection;
-  }
-
-  /** Pass lines to `take` until it returns true. */
-  async until(take: (line: string) => boolean): Promise<void> {
-    for (;;) {
-      let start = 0;
-      for (let end = this.#rest.indexOf("\n"); end >= 0; end = this.#rest.indexOf("\n", start)) {
-        const line = this.#rest.slice(start, end);
-        start = end + 1;
-        if (take(line)) {
-          this.#rest = this.#rest.slice(start);
-          return;
-        }
-      }
-      this.#rest = this.#rest.slice(start);
-      const count = await this.#connection.read(this.#bytes);
-      if (count === null) throw new Error("The server closed the connection");
-      this.#rest += this.#decoder.decode(this.#bytes.subarray(0, count), { stream: true });
-    }
-  }
-}
 
 /** Sends one request at a time, reusing the connection if the server keeps it. */
 class Client implements Disposable {
@@ -165,7 +134,7 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   const pieces: number[] = [];
   const running = Promise.withResolvers<void>();
   // Not while the stream is measured: one may be 62 MiB.
-  const lines = job.lines.map((line) => bytesOf(job, line));
+  using sender = await CostlySender.start(job);
   const streaming = await Client.connect({ kind: "stream", target, prompts: [], maxTokens: streamTokens, sampling });
   const streamed = streaming.ask(job.stream, (ms) => {
     if (pieces.push(ms) === PIECES_BEFORE) running.resolve();
@@ -177,11 +146,11 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
     await delay(job.aloneMs);
     const sent = performance.now();
     const endings: string[] = [];
-    for (const line of lines) {
+    for (const index of job.lines.keys()) {
       const now = performance.now();
       if (now - sent >= job.mostMs) break;
       const [ending] = await Promise.all([
-        askOnce(job.to, line, job.mostMs - (now - sent)),
+        sender.ask(index, job.mostMs - (now - sent)),
         delay(job.apartMs),
       ]);
       endings.push(ending);
@@ -208,42 +177,6 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   }
 }
 
-function bytesOf({ to }: NeighbourJob, line: string): Uint8Array {
-  const encoder = new TextEncoder();
-  if ("path" in to) return encoder.encode(line + "\n");
-  const body = encoder.encode(line);
-  const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
-    `Connection: close\r\nContent-Length: ${body.length}\r\n\r\n`;
-  const bytes = new Uint8Array(head.length + body.length);
-  bytes.set(encoder.encode(head));
-  bytes.set(body, head.length);
-  return bytes;
-}
-
-/** Send one request on its own connection and return how it ended. */
-async function askOnce(to: NeighbourJob["to"], bytes: Uint8Array, mostMs: number): Promise<string> {
-  using connection = "path" in to
-    ? await Deno.connect({ transport: "unix", path: to.path })
-    : await Deno.connect({ hostname: "127.0.0.1", port: to.port });
-  let ending = "cancelled";
-  const answered = writeAll(connection, bytes).then(() =>
-    new Lines(connection).until((answer) => {
-      if ("port" in to) {
-        ending = `status ${answer.split(" ")[1]}`;
-        return true;
-      }
-      const { type, code } = JSON.parse(answer) as { readonly type: string; readonly code?: string };
-      if (type !== "done" && type !== "error") return false;
-      ending = type === "done" ? type : `error ${code}`;
-      return true;
-    })
-  ).catch(() => {});
-  const timeout = new AbortController();
-  await Promise.race([answered, delay(mostMs, { signal: timeout.signal }).catch(() => {})]);
-  timeout.abort();
-  return ending;
-}
-
 async function refusals(job: RefusalJob): Promise<RefusalResult> {
   using connection = await Deno.connect({ transport: "unix", path: job.path });
   const lines = new Lines(connection);
@@ -260,10 +193,6 @@ async function refusals(job: RefusalJob): Promise<RefusalResult> {
     await delay(job.gapMs);
   }
   return { latenciesMs };
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
 async function run(job: LoadJob): Promise<StreamResult | BesideResult | NeighbourResult | RefusalResult> {

@@ -21,6 +21,7 @@ import { benchSampling } from "./sampling.ts";
 import { benchSchema } from "./schema.ts";
 import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";
+import { benchTransport } from "./transport.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
 const SECTIONS = [
@@ -38,6 +39,7 @@ const SECTIONS = [
   "beside",
   "sampling",
   "pipeline",
+  "transport",
   "boot",
   "store",
 ] as const;
@@ -55,8 +57,8 @@ writes a model of 218 MB, both into bench/.cache.
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
                     embed, rerank, surfaces (v2 against v1), http, grammar, schema, copying
                     (speculative decoding), chat (first tokens of later turns), beside (a stream next to
-                    costly requests), sampling, pipeline, boot or store (the model store); may be
-                    repeated (default: all)
+                    costly requests), sampling, pipeline, transport (the engine behind a socket against
+                    pipes), boot or store (the model store); may be repeated (default: all)
   --rounds N        number of rounds (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -167,6 +169,7 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   const common = { rounds, quick, load, progress };
   if (section === "sampling") return benchSampling(common);
   if (section === "pipeline") return await benchPipeline(common);
+  if (section === "transport") return await benchTransport(common);
   if (section === "boot") return await benchBoot(common);
   if (section === "store") return await benchStore({ ...common, cache });
   if (section === "grammar") return await benchGrammar({ ...common, cache });

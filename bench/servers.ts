@@ -230,10 +230,19 @@ export class HttpInferd implements Server {
  * @returns Arguments of `deno`.
  */
 export function serveModel(options: ServerOptions): string[] {
+  return ["run", "-A", "main.ts", "serve", ...modelFlags(options)];
+}
+
+/**
+ * Flags of `serve` for a model.
+ *
+ * @param options The served model and its settings.
+ * @returns The flags.
+ */
+export function modelFlags(options: ServerOptions): string[] {
   return [
-    ...["run", "-A", "main.ts", "serve", "--backend", "llamacpp", "--model", options.model],
+    ...["--backend", "llamacpp", "--model", options.model, "--n-ctx", `${options.contextTokens}`],
     ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
-    ...["--n-ctx", `${options.contextTokens}`],
   ];
 }
 

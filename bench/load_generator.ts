@@ -18,7 +18,7 @@ import type {
 /** The machine is idle when its processors were, for this share of so many milliseconds. */
 const IDLE_SHARE = 0.9;
 const LOOK_MS = 200;
-/** Then it is measured anyway. */
+/** Then it is measured anyway, by default. */
 const MOST_LOOKS = 40;
 
 /** A load generator process. Runs one job at a time, once the machine is idle. */
@@ -27,7 +27,14 @@ export class LoadGenerator implements AsyncDisposable {
   readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;
   readonly #replies: ReadableStreamDefaultReader<string>;
 
-  constructor() {
+  readonly #mostLooks: number;
+
+  /**
+   * @param options.mostLooks How often it is looked whether the machine is idle, {@linkcode LOOK_MS} apart, before it is
+   * measured anyway.
+   */
+  constructor({ mostLooks = MOST_LOOKS }: { readonly mostLooks?: number } = {}) {
+    this.#mostLooks = mostLooks;
     this.#process = new Process("load generator", Deno.execPath(), {
       args: ["run", "-A", join(import.meta.dirname ?? ".", "load.ts")],
       stdin: "piped",
@@ -41,7 +48,7 @@ export class LoadGenerator implements AsyncDisposable {
   run(job: NeighbourJob): Promise<NeighbourResult>;
   run(job: RefusalJob): Promise<RefusalResult>;
   async run(job: LoadJob): Promise<StreamResult | BesideResult | NeighbourResult | RefusalResult> {
-    await idle();
+    await idle(this.#mostLooks);
     await this.#jobs.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
     const { value } = await Promise.race([this.#replies.read(), this.#process.died]);
     const reply: LoadReply = JSON.parse(value ?? '{"failed":"The load generator ended"}');
@@ -57,8 +64,8 @@ export class LoadGenerator implements AsyncDisposable {
 }
 
 /** Wait for servers that go on after their last answer, e.g. with the next turn: the other one would be slowed down. */
-async function idle(): Promise<void> {
-  for (let looks = 0; looks < MOST_LOOKS; looks++) {
+async function idle(mostLooks: number): Promise<void> {
+  for (let looks = 0; looks < mostLooks; looks++) {
     const before = idleMs();
     if (before === undefined) return;
     await delay(LOOK_MS);

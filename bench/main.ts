@@ -165,11 +165,11 @@ async function findPeer(flags: Flags, cache: string, progress: Progress): Promis
 async function measure(section: Section, { flags, cache, progress, peerFolder }: Bench): Promise<Row[]> {
   const { rounds, quick, peerOnly, endpoint } = flags;
   if (peerOnly && !hasPeer(section)) return [];
+  if (section === "transport") return await benchTransport({ rounds, quick, progress });
   await using load = new LoadGenerator();
   const common = { rounds, quick, load, progress };
   if (section === "sampling") return benchSampling(common);
   if (section === "pipeline") return await benchPipeline(common);
-  if (section === "transport") return await benchTransport(common);
   if (section === "boot") return await benchBoot(common);
   if (section === "store") return await benchStore({ ...common, cache });
   if (section === "grammar") return await benchGrammar({ ...common, cache });

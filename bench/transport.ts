@@ -4,8 +4,8 @@
  */
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { BUILT_IN_MODEL, GREEDY, PARALLEL, THREADS } from "./engine.ts";
-import type { LoadGenerator } from "./load_generator.ts";
-import type { Answer, StreamResult } from "./load_job.ts";
+import { LoadGenerator } from "./load_generator.ts";
+import type { StreamResult } from "./load_job.ts";
 import { cpuMs, processTree } from "./processes.ts";
 import { storyPrompts } from "./prompts.ts";
 import { median, percentile, type Row } from "./report.ts";
@@ -16,6 +16,12 @@ const NOISE_SECTION = "Two daemons with pipes";
 const CONTEXT_TOKENS = 1024;
 const MAX_TOKENS = 200;
 const CLIENTS = [1, 8] as const;
+/** Answers of each client in a turn: about a second. */
+const ANSWERS = { 1: 20, 8: 8 } as const;
+/** Turns of each daemon in a round. Many short ones, because the difference is smaller than a machine's noise. */
+const TURNS_PER_ROUND = 12;
+/** The built-in model is done with the next turn of its conversations in milliseconds. */
+const MOST_LOOKS = 2;
 /** What two equal daemons may differ by. */
 const NOISE = { speed: 0.02, first: 0.05, cpu: 0.05 } as const;
 
@@ -26,27 +32,17 @@ export type Transport = "socket" | "pipes";
 export interface TransportBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
-  readonly load: LoadGenerator;
   readonly progress: Progress;
 }
 
-/** What was measured in one round. */
-export interface TransportRound {
-  readonly turns: readonly StreamResult[];
+/** What was measured in one turn. */
+export interface TransportTurn extends StreamResult {
   /** The daemon's processor time meanwhile. */
   readonly cpuMs: number;
 }
 
-/** The rounds of each daemon. */
-export interface TransportRounds {
-  readonly pipes: TransportRound[];
-  readonly socket: TransportRound[];
-  readonly pipesAgain: TransportRound[];
-}
-
-const SIDES = ["pipes", "socket", "pipesAgain"] as const satisfies readonly (keyof TransportRounds)[];
-/** Back and forth, so that on average all have the same place. */
-const TURNS = [SIDES, SIDES.toReversed()];
+const SIDES = ["pipes", "socket", "pipesAgain"] as const;
+type Side = typeof SIDES[number];
 
 /**
  * Measure the socket against pipes.
@@ -54,47 +50,47 @@ const TURNS = [SIDES, SIDES.toReversed()];
  * @param options Duration and tools.
  * @returns The lines of the table; pipes are in the peer's column.
  */
-export async function benchTransport(options: TransportBenchOptions): Promise<Row[]> {
-  const { load, progress, rounds, quick } = options;
+export async function benchTransport({ progress, rounds, quick }: TransportBenchOptions): Promise<Row[]> {
   await using daemons = new AsyncDisposableStack();
+  const load = daemons.use(new LoadGenerator({ mostLooks: MOST_LOOKS }));
   const start = async (transport: Transport): Promise<Inferd> => daemons.use(await startTransport(transport));
-  const sides = {
-    pipes: await start("pipes"),
-    socket: await start("socket"),
-    pipesAgain: await start("pipes"),
-  };
+  const sides = { pipes: await start("pipes"), socket: await start("socket"), pipesAgain: await start("pipes") };
   const prompts = storyPrompts();
-  const rows: Row[] = [];
-  const noise: Row[] = [];
-  for (const clients of CLIENTS) {
-    const measured: TransportRounds = { pipes: [], socket: [], pipesAgain: [] };
-    const answers = (clients === 1 ? 40 : 20) / (quick ? 2 : 1);
-    // The first round is a warm-up.
-    for (let round = 0; round <= rounds; round++) {
-      progress.at(round / (rounds + 1), `Transport: ${clients} clients, round ${round} of ${rounds}`);
-      const now = { pipes: emptyRound(), socket: emptyRound(), pipesAgain: emptyRound() };
-      for (const order of TURNS) {
-        const share = Array.from({ length: clients }, () => Array.from({ length: answers }, prompts));
-        for (const side of order) {
-          const { pid } = sides[side].process;
-          const before = await cpuMs(pid);
-          const { target } = sides[side];
-          const job = { kind: "stream", target, prompts: share, maxTokens: MAX_TOKENS, sampling: GREEDY } as const;
-          now[side].turns.push(await load.run(job));
-          now[side].cpuMs += await cpuMs(pid) - before;
-        }
+  const measured = new Map(
+    CLIENTS.map((clients): [typeof clients, Record<Side, TransportTurn[]>] => [
+      clients,
+      { pipes: [], socket: [], pipesAgain: [] },
+    ]),
+  );
+  const turns = rounds * TURNS_PER_ROUND / (quick ? 2 : 1);
+  // The first turn is a warm-up.
+  for (let turn = 0; turn <= turns; turn++) {
+    progress.at(turn / (turns + 1), `Transport: turn ${turn} of ${turns}`);
+    for (const [clients, results] of measured) {
+      const share = Array.from({ length: clients }, () => Array.from({ length: ANSWERS[clients] }, prompts));
+      // Back and forth, so that on average all have the same place.
+      for (const side of turn % 2 === 0 ? SIDES : SIDES.toReversed()) {
+        const { target, process: { pid } } = sides[side];
+        const before = await cpuMs(pid);
+        const result = await load.run({
+          kind: "stream",
+          target,
+          prompts: share,
+          maxTokens: MAX_TOKENS,
+          sampling: GREEDY,
+        });
+        if (turn > 0) results[side].push({ ...result, cpuMs: await cpuMs(pid) - before });
       }
-      if (round > 0) { for (const side of SIDES) measured[side].push(now[side]); }
     }
-    const { pipes, socket, pipesAgain } = measured;
-    rows.push(...transportRows({ section: SECTION, clients }, pipes, socket));
-    noise.push(...transportRows({ section: NOISE_SECTION, clients, isAimless: true }, pipes, pipesAgain));
   }
-  return [...rows, ...noise];
-}
-
-function emptyRound(): { readonly turns: StreamResult[]; cpuMs: number } {
-  return { turns: [], cpuMs: 0 };
+  return [
+    ...[...measured].flatMap(([clients, { pipes, socket }]) =>
+      transportRows({ section: SECTION, clients }, pipes, socket)
+    ),
+    ...[...measured].flatMap(([clients, { pipes, pipesAgain }]) =>
+      transportRows({ section: NOISE_SECTION, clients, isAimless: true }, pipes, pipesAgain)
+    ),
+  ];
 }
 
 /**
@@ -141,8 +137,8 @@ export async function transportOf(pid: number): Promise<Transport> {
  * The lines for one number of clients.
  *
  * @param of Where they belong; `isAimless`: they have no targets.
- * @param peer The rounds of the peer's column.
- * @param ours The rounds of ours.
+ * @param peer The turns of the peer's column.
+ * @param ours The turns of ours.
  * @returns Speed, time to first token and processor time.
  */
 export function transportRows(
@@ -151,13 +147,13 @@ export function transportRows(
     readonly clients: number;
     readonly isAimless?: boolean;
   },
-  peer: readonly TransportRound[],
-  ours: readonly TransportRound[],
+  peer: readonly TransportTurn[],
+  ours: readonly TransportTurn[],
 ): Row[] {
   const row = (
     figure: string,
     unit: string,
-    of: (rounds: readonly TransportRound[]) => number,
+    of: (turns: readonly TransportTurn[]) => number,
     goal: Row["goal"],
   ): Row => ({
     section,
@@ -168,36 +164,26 @@ export function transportRows(
     ...(goal !== undefined && !isAimless && { goal }),
   });
   return [
-    row("speed", "tokens/s", (rounds) => median(rounds.map(speed)), {
-      kind: "ratio-at-least",
-      value: 1 - NOISE.speed,
-    }),
-    row(
-      "first token, p50",
-      "ms",
-      (rounds) => percentile(rounds.flatMap(answersOf).map(({ firstMs }) => firstMs), 0.5),
-      {
-        kind: "ratio-at-most",
-        value: 1 + NOISE.first,
-      },
-    ),
-    row("daemon's CPU time per token frame", "µs", (rounds) => median(rounds.map(cpuUsPerFrame)), {
+    row("speed", "tokens/s", (turns) => median(turns.map(speed)), { kind: "ratio-at-least", value: 1 - NOISE.speed }),
+    row("first token, p50", "ms", (turns) => percentile(turns.flatMap(firstsOf), 0.5), {
       kind: "ratio-at-most",
-      value: 1 + NOISE.cpu,
+      value: 1 + NOISE.first,
     }),
+    row("daemon's CPU time per token frame", "µs", cpuUsPerFrame, { kind: "ratio-at-most", value: 1 + NOISE.cpu }),
   ];
 }
 
-function speed(round: TransportRound): number {
-  return sum(answersOf(round), ({ tokens }) => tokens) / sum(round.turns, ({ wallMs }) => wallMs) * 1000;
+function firstsOf({ answers }: TransportTurn): number[] {
+  return answers.map(({ firstMs }) => firstMs);
 }
 
-function cpuUsPerFrame(round: TransportRound): number {
-  return round.cpuMs * 1000 / sum(answersOf(round), ({ pieces }) => pieces);
+function speed({ answers, wallMs }: TransportTurn): number {
+  return sum(answers, ({ tokens }) => tokens) / wallMs * 1000;
 }
 
-function answersOf({ turns }: TransportRound): Answer[] {
-  return turns.flatMap(({ answers }) => answers);
+/** Over all turns: the kernel counts in hundredths of a second. */
+function cpuUsPerFrame(turns: readonly TransportTurn[]): number {
+  return sum(turns, ({ cpuMs }) => cpuMs) * 1000 / sum(turns, ({ answers }) => sum(answers, ({ pieces }) => pieces));
 }
 
 function sum<T>(all: readonly T[], of: (one: T) => number): number {

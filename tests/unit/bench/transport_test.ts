@@ -1,25 +1,27 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { startTransport, transportOf, type TransportRound, transportRows } from "../../../bench/transport.ts";
+import { startTransport, transportOf, transportRows, type TransportTurn } from "../../../bench/transport.ts";
 import { missedBy } from "../../../bench/report.ts";
 import { WireClient } from "../../support/wire_client.ts";
 
-/** A round of two turns, in each of which one answer of 100 tokens takes a second. */
-function round({ firstMs, cpuMs }: { readonly firstMs: number; readonly cpuMs: number }): TransportRound {
-  const answer = { tokens: 100, promptTokens: 10, pieces: 100, totalMs: 1000, firstMs };
-  const turn = { wallMs: 1000, answers: [answer] };
-  return { turns: [turn, turn], cpuMs };
+/** A turn in which one answer of 100 tokens takes so long. */
+function turn({ wallMs, firstMs, cpuMs }: Record<"wallMs" | "firstMs" | "cpuMs", number>): TransportTurn {
+  return { wallMs, answers: [{ tokens: 100, promptTokens: 10, pieces: 100, totalMs: wallMs, firstMs }], cpuMs };
 }
 
 Deno.test("a transport is told by its speed, its first token and the daemon's time for a frame", () => {
-  const peer = [round({ firstMs: 2, cpuMs: 4 }), round({ firstMs: 4, cpuMs: 6 }), round({ firstMs: 9, cpuMs: 50 })];
-  const ours = [round({ firstMs: 5, cpuMs: 6 })];
+  const peer = [
+    turn({ wallMs: 1000, firstMs: 2, cpuMs: 0 }),
+    turn({ wallMs: 90_000, firstMs: 9, cpuMs: 10 }),
+    turn({ wallMs: 1250, firstMs: 4, cpuMs: 0 }),
+  ];
+  const ours = [turn({ wallMs: 1000, firstMs: 5, cpuMs: 4 })];
   const rows = transportRows({ section: "A", clients: 8 }, peer, ours);
-  assertEquals(rows.map(({ figure, peer, ours }) => [figure, peer, ours]), [
-    ["8 clients: speed", 100, 100],
-    ["8 clients: first token, p50", 4, 5],
-    ["8 clients: daemon's CPU time per token frame", 30, 30],
+  assertEquals(rows.map(({ figure, peer, ours }) => [figure, peer?.toFixed(1), ours]), [
+    ["8 clients: speed", "80.0", 100],
+    ["8 clients: first token, p50", "4.0", 5],
+    ["8 clients: daemon's CPU time per token frame", "33.3", 40],
   ]);
-  assertEquals(rows.map((row) => (missedBy(row) ?? 0) > 0), [false, true, false]);
+  assertEquals(rows.map((row) => (missedBy(row) ?? 0) > 0), [false, true, true]);
   const aimless = transportRows({ section: "A", clients: 1, isAimless: true }, peer, ours);
   assertEquals(aimless.map((row) => missedBy(row)), [undefined, undefined, undefined]);
 });

@@ -1,4 +1,5 @@
 /** What a backend can do, as the admin socket reports it. */
+import type { SamplingOptions } from "./generation.ts";
 import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /**
@@ -32,6 +33,23 @@ export interface ModelFile {
   /** Scalars of its header by key, without lists, long texts and the vocabulary. */
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
+
+/**
+ * What the requests of a backend get where they do not say.
+ *
+ * @category Admin
+ *
+ * @example
+ * ```ts
+ * import { admin, type RequestDefaults } from "@inferd/client";
+ *
+ * export async function defaults(backend: string): Promise<RequestDefaults> {
+ *   const found = (await admin().capabilities()).find((one) => one.backend === backend);
+ *   return found?.defaults ?? {};
+ * }
+ * ```
+ */
+export type RequestDefaults = Omit<SamplingOptions, "id" | "logitBias">;
 
 /**
  * The capabilities of a backend.
@@ -94,6 +112,8 @@ export interface Capabilities {
   readonly infill?: boolean;
   /** The model's file; absent if the daemon has none. */
   readonly modelFile?: ModelFile;
+  /** What requests get that do not say, from its configuration and the model's file; absent: the daemon's defaults. */
+  readonly defaults?: RequestDefaults;
   /** The admission queue at that time. */
   readonly queue?: Readonly<QueueStatus>;
 }

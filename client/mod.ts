@@ -13,7 +13,7 @@
  *
  * @module
  */
-export type { Capabilities, ModelFile } from "./capabilities.ts";
+export type { Capabilities, ModelFile, RequestDefaults } from "./capabilities.ts";
 export type { Client } from "./client.ts";
 export type { ModelTokenizer } from "./model_tokenizer.ts";
 export { connect } from "./connect.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ModelFileFields } from "./model_file.ts";
+import type { ModelFileFields, RequestDefaultFields } from "./model_file.ts";
 
 /** What every frame of the admin stream begins with. */
 export interface AdminFrameBase {
@@ -136,6 +136,8 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   infill?: true;
   /** The model's file; absent where the daemon has none. */
   model_file?: ModelFileFields;
+  /** What requests get where they do not say; absent: the daemon's own defaults. */
+  defaults?: RequestDefaultFields;
   /** The admission queue at the time of sending. */
   queue?: QueueStatus;
 }

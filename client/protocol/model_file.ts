@@ -1,5 +1,5 @@
 /**
- * A model's file in the admin stream's `capabilities`.
+ * A model's file, and what requests to it get that do not say, in the admin stream's `capabilities`.
  *
  * @module
  */
@@ -20,4 +20,28 @@ export interface ModelFileFields {
   quantisation?: string;
   /** Scalars of its header by key, without lists, long texts and the vocabulary. */
   metadata: Record<string, string | number | boolean>;
+}
+
+/** What a backend's requests get where they do not say, by the fields of generation v2. */
+export interface RequestDefaultFields {
+  /** The temperature. */
+  temperature?: number;
+  /** Nucleus sampling. */
+  top_p?: number;
+  /** The number of most likely tokens that are kept. */
+  top_k?: number;
+  /** The least share of the likeliest token's probability. */
+  min_p?: number;
+  /** The penalty on tokens that are there. */
+  presence_penalty?: number;
+  /** The penalty on tokens for each time they are there. */
+  frequency_penalty?: number;
+  /** The divisor of the logits of tokens that are there. */
+  repeat_penalty?: number;
+  /** The seed. */
+  seed?: number;
+  /** The maximum number of tokens of the answer. */
+  max_tokens?: number;
+  /** Strings that end the answer. */
+  stop?: string[];
 }

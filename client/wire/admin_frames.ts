@@ -7,7 +7,7 @@ import type {
   RestartingEvent,
 } from "../admin_events.ts";
 import type { BackendStatus, BreakerStatus } from "../protocol/mod.ts";
-import type { ModelFile } from "../capabilities.ts";
+import type { ModelFile, RequestDefaults } from "../capabilities.ts";
 import { readRequest } from "./activity_frames.ts";
 import { type Fields, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
@@ -129,6 +129,7 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     }),
     ...(frame.infill === undefined ? {} : { infill: flag(frame, "infill") }),
     ...(frame.model_file === undefined ? {} : { modelFile: modelFile(record(frame, "model_file")) }),
+    ...(frame.defaults === undefined ? {} : { defaults: requestDefaults(record(frame, "defaults")) }),
     ...(frame.queue === undefined ? {} : { queue: readQueue(record(frame, "queue")) }),
   };
 }
@@ -145,6 +146,27 @@ function modelFile(file: Fields): ModelFile {
     parameters: number(file, "parameters"),
     ...(file.quantisation === undefined ? {} : { quantisation: text(file, "quantisation") }),
     metadata: Object.fromEntries(metadata),
+  };
+}
+
+/** Numbers of {@linkcode RequestDefaults} by their names on the wire. */
+const DEFAULTS = {
+  temperature: "temperature",
+  top_p: "topP",
+  top_k: "topK",
+  min_p: "minP",
+  presence_penalty: "presencePenalty",
+  frequency_penalty: "frequencyPenalty",
+  repeat_penalty: "repeatPenalty",
+  seed: "seed",
+  max_tokens: "maxTokens",
+} as const satisfies Record<string, keyof RequestDefaults>;
+
+function requestDefaults(frame: Fields): RequestDefaults {
+  const given = Object.entries(DEFAULTS).filter(([key]) => frame[key] !== undefined);
+  return {
+    ...Object.fromEntries(given.map(([key, name]) => [name, number(frame, key)])),
+    ...(frame.stop === undefined ? {} : { stop: names(frame, "stop") }),
   };
 }
 

@@ -10,8 +10,10 @@ import {
   type LoadPhase,
   type ModelFileFields,
   type QueueStatus,
+  type RequestDefaultFields,
 } from "@inferd/client/protocol";
 import type { BackendCapabilities, ModelFileInfo } from "../inference/backend.ts";
+import type { SamplingDefaults } from "../inference/model_settings.ts";
 import { defined } from "../inference/objects.ts";
 
 /** The capabilities of a backend that has been ready. */
@@ -198,7 +200,7 @@ export class StatusBoard {
 
   #describe(backend: string, known: Known): ReturnType<StatusBoard["capabilities"]>[number] {
     const { capabilities, state, phase, since } = known;
-    const { templateError, memoryBytes, infill, modelFile } = capabilities;
+    const { templateError, memoryBytes, infill, modelFile, defaults } = capabilities;
     const progress = progressOf(phase);
     return {
       backend,
@@ -226,6 +228,7 @@ export class StatusBoard {
         template_error: templateError,
         infill,
         model_file: modelFile && fileFields(modelFile),
+        defaults: defaults && defaultFields(defaults),
       }),
       queue: this.#queue(),
     };
@@ -234,6 +237,22 @@ export class StatusBoard {
 
 function fileFields({ sizeBytes, modifiedAt, metadata, ...rest }: ModelFileInfo): ModelFileFields {
   return { size_bytes: sizeBytes, modified_at: modifiedAt.toISOString(), ...rest, metadata: { ...metadata } };
+}
+
+function defaultFields({ topP, topK, minP, maxTokens, ...rest }: SamplingDefaults): RequestDefaultFields {
+  const { presencePenalty, frequencyPenalty, repeatPenalty, temperature, seed, stop } = rest;
+  return defined({
+    temperature,
+    top_p: topP,
+    top_k: topK,
+    min_p: minP,
+    presence_penalty: presencePenalty,
+    frequency_penalty: frequencyPenalty,
+    repeat_penalty: repeatPenalty,
+    seed,
+    max_tokens: maxTokens,
+    stop: stop && [...stop],
+  });
 }
 
 /** One listener, and the lines it has not read yet. */

@@ -9,7 +9,7 @@ import { guard, type GuardOptions } from "./guard.ts";
 import { health, metrics } from "./health.ts";
 import { completion, infill } from "./llama_server/completion.ts";
 import { embedding } from "./llama_server/embedding.ts";
-import { llamaServerErrorBody } from "./llama_server/error.ts";
+import { llamaServerErrorBody, TOO_LONG } from "./llama_server/error.ts";
 import { refusing } from "./refused.ts";
 import { props, slots } from "./llama_server/state.ts";
 import { applyTemplate, detokenize, tokenize } from "./llama_server/tokenizer.ts";
@@ -137,7 +137,9 @@ function errorBody({ req }: Context, error: unknown): Record<string, unknown> {
   if (req.path.startsWith("/api/")) return ollamaErrorBody(error);
   const isAnthropic = req.path.startsWith("/v1/messages") || req.header("anthropic-version") !== undefined;
   if (isAnthropic) return anthropicErrorBody(error);
-  return LLAMA_SERVER.some((route) => leadsTo(route, req.path)) ? llamaServerErrorBody(error) : openAiErrorBody(error);
+  if (LLAMA_SERVER.some((route) => leadsTo(route, req.path))) return llamaServerErrorBody(error);
+  // Only llama-server has OpenAI's paths without the version.
+  return req.path.includes("/v1/") ? openAiErrorBody(error) : openAiErrorBody(error, TOO_LONG);
 }
 
 function leadsTo([, path]: Route, asked: string): boolean {

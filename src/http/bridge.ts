@@ -150,9 +150,10 @@ export function isOwn({ backends }: ServedModel): boolean {
 }
 
 /**
- * In these APIs an answer without a limit may fill the context, while the daemon has a lower default. A remote server's
- * context size is unknown.
+ * In these APIs an answer without a limit may fill the context, unless the backend's configuration has a limit; the
+ * daemon's own default is lower. A remote server's context size is unknown.
  */
-function longest({ backends: [{ contextTokens }] }: ServedModel): number | undefined {
+function longest({ backends: [{ contextTokens, defaults }] }: ServedModel): number | undefined {
+  if (defaults?.maxTokens !== undefined) return defaults.maxTokens;
   return contextTokens === undefined || contextTokens === 0 ? undefined : contextTokens;
 }

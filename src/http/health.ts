@@ -13,5 +13,9 @@ export async function health(context: Context, { link }: Bridge): Promise<Respon
 /** Respond with the bridge's and the daemon's metrics for Prometheus. */
 export async function metrics(context: Context, { link, metrics }: Bridge): Promise<Response> {
   const daemon = await link.snapshot().catch(() => undefined);
-  return context.body(await metrics.text(daemon), 200, { "Content-Type": metrics.contentType });
+  return context.body(await metrics.text(daemon), 200, {
+    "Content-Type": metrics.contentType,
+    // As llama-server tells it, by which its clients know that counters begin again.
+    "Process-Start-Time-Unix": String(Math.floor(metrics.startedAt / 1000)),
+  });
 }

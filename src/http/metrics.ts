@@ -5,6 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AdminSnapshot } from "@inferd/client";
 import type { DaemonLink } from "./daemon_link.ts";
+import { LlamaServerMetrics } from "./llama_server/metrics.ts";
 import { outcomeOf, type RequestKind, type RequestRecord } from "./request_record.ts";
 
 const KIND = ["api", "surface", "model"] as const;
@@ -35,6 +36,9 @@ export class Metrics {
   readonly #duration: Histogram<(typeof KIND)[number]>;
   readonly #speed: Histogram<(typeof KIND)[number]>;
   readonly #gauges: ReturnType<typeof gaugesOf>;
+  readonly #llamaServer = new LlamaServerMetrics(this.#registry);
+  /** When it began, in milliseconds since 1970. */
+  readonly startedAt = Date.now();
 
   constructor(link: Pick<DaemonLink, "restarts">) {
     const registers = [this.#registry];
@@ -72,7 +76,7 @@ export class Metrics {
       "Tokens of an answer a second after its first",
       TOKENS_A_SECOND,
     );
-    this.#gauges = gaugesOf(this.#registry);
+    this.#gauges = gaugesOf(this.#registry, this.startedAt);
     new Counter({
       name: "inferd_engine_restarts_total",
       help: "Restarts of engines since the bridge started",
@@ -94,7 +98,9 @@ export class Metrics {
       event: (): void => {
         first ??= performance.now();
       },
-      done: ({ usage, timings }): void => {
+      done: (result): void => {
+        this.#llamaServer.done(result);
+        const { usage, timings } = result;
         const { promptTokens, completionTokens, cachedTokens = 0 } = usage;
         outcome = "ok";
         for (const { tokens, counter } of this.#ahead) counter.inc(labels, usage[tokens] ?? 0);
@@ -129,6 +135,7 @@ export class Metrics {
     const { up, state, breaker, engineMemory, slots, context, active, waiting, depth, memory } = this.#gauges;
     memory.set(Deno.memoryUsage().rss);
     for (const gauge of [state, breaker, engineMemory, slots, context, active, waiting, depth]) gauge.reset();
+    this.#llamaServer.read(daemon?.capabilities.find(({ queue }) => queue !== undefined)?.queue);
     up.set(daemon?.status.status === "ready" ? 1 : 0);
     for (const known of daemon?.capabilities ?? []) {
       const { backend, state: is = "ready", parallel, contextTokens, queue, memoryBytes } = known;
@@ -147,10 +154,13 @@ export class Metrics {
   }
 }
 
-function gaugesOf(registry: Registry): Readonly<Record<GaugeName, Gauge<"backend" | "state">>> {
+function gaugesOf(
+  registry: Registry,
+  startedAt: number,
+): Readonly<Record<GaugeName, Gauge<"backend" | "state">>> {
   const gauge = (name: string, help: string, ...labelNames: ("backend" | "state")[]): Gauge<"backend" | "state"> =>
     new Gauge({ name, help, labelNames, registers: [registry] });
-  gauge("inferd_http_start_time_seconds", "When the bridge started, in seconds since 1970").set(Date.now() / 1000);
+  gauge("inferd_http_start_time_seconds", "When the bridge started, in seconds since 1970").set(startedAt / 1000);
   return {
     memory: gauge("inferd_http_memory_bytes", "Resident memory of the bridge"),
     up: gauge("inferd_up", "1 while the daemon is ready"),

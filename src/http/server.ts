@@ -10,6 +10,7 @@ import type { Bindings } from "./body.ts";
 import { MOST_PAUSED_MS } from "./slices.ts";
 import { Bridge } from "./bridge.ts";
 import { DaemonLink, type DaemonPlace } from "./daemon_link.ts";
+import { withUsualNames } from "./header_names.ts";
 import { isStream } from "./event_stream.ts";
 import { Pace } from "../ndjson/pace.ts";
 import { Metrics } from "./metrics.ts";
@@ -81,6 +82,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     onUnexpected: options.onUnexpected ?? ((): void => {}),
   });
   const bindings: Bindings = { pace: new Pace(() => link.running) };
+  const listener = getRequestListener(async (request, { incoming }) => {
+    const response = await app.fetch(request, bindings);
+    // Otherwise the listener delays the first piece briefly, to send a Content-Length if it is the only one.
+    if (isStream(response) && incoming.httpVersion !== "1.0") response.headers.set("Transfer-Encoding", "chunked");
+    return response;
+  }, { overrideGlobalObjects: false });
   const server = createServer(
     {
       headersTimeout: limits.headerMs,
@@ -88,12 +95,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       keepAliveTimeout: limits.idleMs,
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headerMs),
     },
-    getRequestListener(async (request, { incoming }) => {
-      const response = await app.fetch(request, bindings);
-      // Otherwise the listener delays the first piece briefly, to send a Content-Length if it is the only one.
-      if (isStream(response) && incoming.httpVersion !== "1.0") response.headers.set("Transfer-Encoding", "chunked");
-      return response;
-    }, { overrideGlobalObjects: false }),
+    (incoming, outgoing) => listener(incoming, withUsualNames(outgoing)),
   );
   server.maxConnections = limits.connections;
   try {

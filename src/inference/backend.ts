@@ -13,6 +13,7 @@ import {
 import type { ModelDescription } from "../models/file/description.ts";
 import type { ModelAbout, ModelFile } from "../models/file/model_file.ts";
 import type { BackendEvent } from "./events.ts";
+import type { SamplingDefaults } from "./model_settings.ts";
 import type {
   EmbedAnswer,
   EmbedRequest,
@@ -48,6 +49,8 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly infill?: true;
   /** Absent without a file. */
   readonly modelFile?: ModelFileInfo;
+  /** What requests get that do not say; absent: the daemon's own defaults. */
+  readonly defaults?: SamplingDefaults;
 }
 
 /** About a model's file, from its header. */

@@ -128,7 +128,7 @@ Deno.test("embedding backend", async (t) => {
     await assertRejects(
       () => backend.embed({ input: ["cat", "cat", long] }, NEVER),
       ContextLengthError,
-      '"input[2]" has 605 tokens; the maximum is 512',
+      '"input[2]" is too large: it has 605 tokens, the maximum is 512',
     );
     await assertRejects(
       () => backend.embed({ input: ["x".repeat(5_000_000)] }, NEVER),
@@ -216,7 +216,7 @@ Deno.test("embedding backend takes shorter texts when a context is configured", 
   await assertRejects(
     () => backend.embed({ input: ["word ".repeat(100)] }, NEVER),
     InvalidRequestError,
-    '"input[0]" has 105 tokens; the maximum is 64',
+    '"input[0]" is too large: it has 105 tokens, the maximum is 64',
   );
 });
 

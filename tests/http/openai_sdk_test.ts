@@ -48,7 +48,7 @@ Deno.test("openai: a stream has the role, the pieces, the reason and, where aske
   assertEquals(chunks.map(({ choices }) => choices[0]?.finish_reason), [null, null, null, "stop", undefined]);
   assertEquals(chunks.map(({ usage }) => usage?.completion_tokens), [undefined, undefined, undefined, undefined, 2]);
   assertEquals(new Set(chunks.map(({ id }) => id)).size, 1);
-  assertEquals(chunks.every(({ system_fingerprint }) => /^inferd-\d/.test(system_fingerprint ?? "")), true);
+  assertEquals(chunks.every(({ system_fingerprint }) => /^b\d.*-inferd$/.test(system_fingerprint ?? "")), true);
 });
 
 Deno.test("openai: the stream helper collects text, calls and usage", async () => {

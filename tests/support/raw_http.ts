@@ -10,6 +10,8 @@ export interface RawRequest {
 /** What came back. */
 export interface RawAnswer {
   readonly status: number;
+  /** The status line and the headers as they were written. */
+  readonly head: string;
   readonly body: string;
 }
 
@@ -25,7 +27,7 @@ export async function exchange(url: string, { method = "GET", path, headers = {}
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   const text = await converse(url, `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
   const [head = "", body = ""] = text.split(/\r\n\r\n(.*)/s);
-  return { status: Number(head.split(" ")[1]), body: unchunked(head, body) };
+  return { status: Number(head.split(" ")[1]), head, body: unchunked(head, body) };
 }
 
 /**

@@ -8,7 +8,9 @@ import {
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import type { LlamaConfig } from "./options.ts";
+import type { SamplingDefaults } from "../../inference/model_settings.ts";
 import { defined } from "../../inference/objects.ts";
+import { samplingOf } from "../../inference/recommended_sampling.ts";
 
 /** Services by the purpose a model was loaded for. */
 const SERVICES = {
@@ -19,12 +21,13 @@ const SERVICES = {
 
 export function readyCapabilities(
   ready: Extract<FromEngine, { type: "ready" }>,
-  { modelName, draft, modelSha256 }: LlamaConfig,
+  config: LlamaConfig,
   files: readonly ModelFile[],
 ): BackendCapabilities {
-  const { templateError, infill } = ready;
+  const { templateError, infill, purpose } = ready;
+  const { modelName, draft } = config;
   return {
-    ...SERVICES[ready.purpose],
+    ...SERVICES[purpose],
     tools: ready.tools,
     thinking: ready.thinking,
     accelerator: ready.accelerator,
@@ -34,7 +37,7 @@ export function readyCapabilities(
     contextTokens: ready.contextTokens,
     parallel: ready.parallel,
     memoryBytes: ready.residentBytes,
-    ...defined({ templateError, infill, modelFile: modelFileOf(files, modelSha256) }),
+    ...defined({ templateError, infill, ...fileFacts(config, files, purpose) }),
   };
 }
 
@@ -57,10 +60,11 @@ export function inspectMessage(
 /** Capabilities of a model that is loaded later. */
 export function inspectedCapabilities(
   found: Extract<FromEngine, { type: "inspected" }>,
-  { modelName, draft, parallel, contextTokens, modelSha256 }: LlamaConfig,
+  config: LlamaConfig,
   files: readonly ModelFile[],
 ): BackendCapabilities {
   const { tools, thinking, templateError, infill, trainedContextTokens: trained, purpose } = found;
+  const { modelName, draft, parallel, contextTokens } = config;
   const usual = purpose === "generate" ? Math.min(trained, DEFAULT_CONTEXT_TOKENS) : trained;
   return {
     ...SERVICES[purpose],
@@ -72,8 +76,21 @@ export function inspectedCapabilities(
     ...(draft === undefined ? {} : { draft: draft.modelName }),
     contextTokens: contextTokens ?? usual,
     parallel,
-    ...defined({ templateError, infill, modelFile: modelFileOf(files, modelSha256) }),
+    ...defined({ templateError, infill, ...fileFacts(config, files, purpose) }),
   };
+}
+
+/** What the file's header and the configuration tell without the engine. */
+function fileFacts(
+  { modelSha256, sampling }: LlamaConfig,
+  files: readonly ModelFile[],
+  purpose: keyof typeof SERVICES,
+): { readonly modelFile: ModelFileInfo | undefined; readonly defaults: SamplingDefaults | undefined } {
+  const modelFile = modelFileOf(files, modelSha256);
+  if (purpose !== "generate") return { modelFile, defaults: undefined };
+  const recommended = Object.entries(modelFile?.metadata ?? {}).map(([key, value]) => [key, String(value)] as const);
+  const defaults = { ...samplingOf(new Map(recommended)), ...sampling };
+  return { modelFile, defaults: Object.keys(defaults).length === 0 ? undefined : defaults };
 }
 
 function modelFileOf(files: readonly ModelFile[], sha256: string | undefined): ModelFileInfo | undefined {

@@ -125,8 +125,8 @@ export class EncodeJobs {
     const { textTokens } = this.#encoder;
     return new TextTooLongError(
       together
-        ? `"${name}" has ${tokens} tokens with the query; the maximum is ${textTokens}`
-        : `"${name}" has ${tokens} tokens; the maximum is ${textTokens}`,
+        ? `"${name}" is too large: it has ${tokens} tokens with the query, the maximum is ${textTokens}`
+        : `"${name}" is too large: it has ${tokens} tokens, the maximum is ${textTokens}`,
     );
   }
 }

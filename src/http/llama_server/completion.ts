@@ -109,7 +109,7 @@ async function answer(
   const events = isPromptOnly(asked) ? withoutText(all) : all;
   const most = isPromptOnly(asked) ? 0 : request.maxTokens;
   const settings = {
-    ...settingsOf({ ...asked, n_predict: most, max_tokens: most }),
+    ...settingsOf({ ...asked, n_predict: most, max_tokens: most }, model.backends[0].defaults),
     logit_bias: Object.entries(bias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
   };
   const whole = (index: number, result: GenerationResult): Record<string, unknown> => ({

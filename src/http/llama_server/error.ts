@@ -13,12 +13,13 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
   503: "unavailable_error",
 };
 
+/** llama-server's type for a prompt that is too long. */
+export const TOO_LONG = "exceed_context_size_error";
+
 /** `code` is the status, where OpenAI has a word; `param` is this server's addition. */
 export function llamaServerErrorBody(error: unknown): Record<string, unknown> {
   const { status, message, param, code, size } = toApiError(error);
-  const type = code === "context_length_exceeded"
-    ? "exceed_context_size_error"
-    : TYPES[status] ?? "invalid_request_error";
+  const type = code === "context_length_exceeded" ? TOO_LONG : TYPES[status] ?? "invalid_request_error";
   return { error: { code: status, message, type, ...(param === undefined ? {} : { param }), ...sizesOf(size) } };
 }
 

@@ -1,6 +1,6 @@
 /** llama-server's generation fields beyond OpenAI's, taken by all of its generation endpoints, and their defaults. */
 import { z } from "zod";
-import type { GenerateV2Fields, SamplingOptions } from "@inferd/client";
+import type { GenerateV2Fields, RequestDefaults, SamplingOptions } from "@inferd/client";
 import { DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P, PENALTY_TOKENS } from "@inferd/client/protocol";
 import type { LineLimits } from "../line_limits.ts";
 import { NO_PENALTIES, type penalties, readPenalties } from "../openai/fields.ts";
@@ -150,10 +150,54 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   t_max_predict_ms: -1,
   samplers: Object.keys(SAMPLERS),
   ...OFF,
+  // Typed clients expect all of llama-server's, also parameters of what is off.
+  adaptive_decay: 0.9,
+  dry_allowed_length: 2,
+  dry_base: 1.75,
+  dry_penalty_last_n: -1,
+  dry_sequence_breakers: ["\n", ":", '"', "*"],
+  dynatemp_exponent: 1,
+  mirostat_eta: 0.1,
+  mirostat_tau: 5,
+  n_discard: 0,
+  n_keep: 0,
+  xtc_threshold: 0.1,
+  chat_format: "Content-only",
+  generation_prompt: "",
+  grammar_lazy: false,
+  grammar_triggers: [],
+  lora: [],
+  preserved_tokens: [],
+  reasoning_format: "none",
+  reasoning_in_content: false,
+  "speculative.types": "none",
 };
 
-/** `generation_settings` of a request; without one, the defaults. */
-export function settingsOf(asked: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  const given = (name: string): unknown => asked[name] ?? DEFAULTS[name];
+/**
+ * `generation_settings` of a request.
+ *
+ * @param asked The request's fields; without any, these are the settings of one that does not say.
+ * @param defaults What the backend's requests get.
+ */
+export function settingsOf(
+  asked: Readonly<Record<string, unknown>>,
+  defaults: RequestDefaults = {},
+): Record<string, unknown> {
+  const { temperature, topP, topK, minP, presencePenalty, frequencyPenalty, repeatPenalty, seed, stop } = defaults;
+  const { maxTokens } = defaults;
+  const usual: Readonly<Record<string, unknown>> = {
+    temperature,
+    top_p: topP,
+    top_k: topK,
+    min_p: minP,
+    presence_penalty: presencePenalty,
+    frequency_penalty: frequencyPenalty,
+    repeat_penalty: repeatPenalty,
+    seed,
+    stop,
+    n_predict: maxTokens,
+    max_tokens: maxTokens,
+  };
+  const given = (name: string): unknown => asked[name] ?? usual[name] ?? DEFAULTS[name];
   return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, given(name)]));
 }

@@ -1,8 +1,8 @@
 /** Shared by OpenAI's generation endpoints: multiple choices, finish reasons and usage. */
 import type { GenerationEvent, GenerationResult } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
+import { BUILD } from "../build.ts";
 import { merged } from "../event_stream.ts";
-import config from "../../../deno.json" with { type: "json" };
 
 export const MAX_CHOICES = 16;
 
@@ -27,7 +27,7 @@ export function headOf(prefix: "cmpl" | "chatcmpl", model: string): Head {
     id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`,
     created: Math.floor(Date.now() / 1000),
     model,
-    system_fingerprint: `inferd-${config.version}`,
+    system_fingerprint: BUILD,
   };
 }
 

@@ -11,9 +11,10 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
   503: "server_error",
 };
 
-export function openAiErrorBody(error: unknown): Record<string, unknown> {
+/** @param tooLong The type of the error for a prompt that is too long. */
+export function openAiErrorBody(error: unknown, tooLong = "invalid_request_error"): Record<string, unknown> {
   const { status, message, param, code, size } = toApiError(error);
-  const type = TYPES[status] ?? "invalid_request_error";
+  const type = code === "context_length_exceeded" ? tooLong : TYPES[status] ?? "invalid_request_error";
   return { error: { message, type, param: param ?? null, code: code ?? null, ...sizesOf(size) } };
 }
 

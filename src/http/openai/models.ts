@@ -93,6 +93,8 @@ function decoded(text: string): string {
 
 interface NamedModel {
   readonly id: string;
+  /** The other names that lead to it, as llama-server tells them. */
+  readonly aliases: readonly string[];
   readonly model: ServedModel;
 }
 
@@ -100,11 +102,15 @@ async function namedModels({ link }: Bridge): Promise<NamedModel[]> {
   const models = await link.models();
   const find = (name: string): ServedModel | undefined =>
     models.find((model) => model.name === name || model.backends.some(({ backend }) => backend === name));
-  const aliases = [...link.aliases].flatMap(([id, name]) => {
+  const leading = [...link.aliases].flatMap(([id, name]) => {
     const model = find(name);
     return model === undefined ? [] : [{ id, model }];
   });
-  return [...models.map((model) => ({ id: model.name, model })), ...aliases];
+  return [...models.map((model) => ({ id: model.name, model })), ...leading].map(({ id, model }) => {
+    const backends = model.backends.map(({ backend }) => backend);
+    const others = leading.filter((alias) => alias.model === model).map((alias) => alias.id);
+    return { id, model, aliases: [...new Set([model.name, ...backends, ...others])].filter((name) => name !== id) };
+  });
 }
 
 /** llama-server's facts about a model. */
@@ -127,9 +133,12 @@ interface Entry extends Record<string, unknown> {
   readonly capabilities: Readonly<Record<string, boolean>>;
 }
 
-function entry({ id, model: { backends: [first] } }: NamedModel): Entry {
+function entry({ id, aliases, model: { backends: [first] } }: NamedModel): Entry {
   return {
     id,
+    aliases,
+    // Models here have none.
+    tags: [],
     object: "model",
     created: CREATED,
     owned_by: "inferd",

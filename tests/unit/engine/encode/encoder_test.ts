@@ -419,14 +419,14 @@ Deno.test("jobs name the text and its tokens when it is too long", () => {
   assertThrows(
     () => embed.embed(1, { input: ["x".repeat(39)] }).tokenize(0),
     TextError,
-    '"input[0]" has 41 tokens; the maximum is 40',
+    '"input[0]" is too large: it has 41 tokens, the maximum is 40',
   );
   assertEquals(embed.embed(1, { input: ["x".repeat(38)] }).tokenize(0).length, 40);
   const rerank = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelName: "m" });
   assertThrows(
     () => rerank.rerank(1, { query: "x".repeat(20), documents: ["d", "x".repeat(17)] }).tokenize(1),
     TextError,
-    '"documents[1]" has 41 tokens with the query; the maximum is 40',
+    '"documents[1]" is too large: it has 41 tokens with the query, the maximum is 40',
   );
 });
 

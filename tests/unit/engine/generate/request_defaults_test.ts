@@ -1,6 +1,7 @@
 /** Whose value of a sampling field holds: the request's, the backend's, the model's. */
 import { assertEquals } from "@std/assert";
-import { samplingOf, withDefaults } from "../../../../src/engine/generate/request_defaults.ts";
+import { withDefaults } from "../../../../src/engine/generate/request_defaults.ts";
+import { samplingOf } from "../../../../src/inference/recommended_sampling.ts";
 import { type GenerationRequest, PLAIN } from "../../../../src/inference/request.ts";
 
 const REQUEST: GenerationRequest = {

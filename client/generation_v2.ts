@@ -63,6 +63,8 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
    * the last message. Default: it opens a turn, but a last message of the assistant's is continued.
    */
   readonly generationPrompt?: boolean | undefined;
+  /** Variables for the model's chat template, beside those that it is given anyway, such as `date_string`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
   /** The media of the conversation's blocks; at most 32. */
   readonly attachments?: readonly Attachment<LongText>[] | undefined;
   /** The tools that the model may call; at most 128. */
@@ -115,6 +117,7 @@ export type V2Mark =
   | { readonly logprobs: number }
   | { readonly prompt: LongText | readonly (LongText | number)[] }
   | { readonly generationPrompt: boolean }
+  | { readonly templateVariables: Readonly<Record<string, unknown>> }
   | { readonly progress: boolean }
   | { readonly returnTokens: boolean }
   | { readonly ignoreEos: boolean }
@@ -145,7 +148,20 @@ export function isV2(request: GenerateV2Fields | { readonly messages: readonly M
     request;
   const { prompt, ignoreEos, generationPrompt, progress, returnTokens, infillSampling }: Partial<GenerateV2Fields> =
     request;
-  const marks = [attachments, tools, toolChoice, schema, json, logprobs, thinking, model, prompt, ignoreEos];
+  const { templateVariables }: Partial<GenerateV2Fields> = request;
+  const marks = [
+    templateVariables,
+    attachments,
+    tools,
+    toolChoice,
+    schema,
+    json,
+    logprobs,
+    thinking,
+    model,
+    prompt,
+    ignoreEos,
+  ];
   return [...marks, generationPrompt, progress, returnTokens, infillSampling].some((field) => field !== undefined) ||
     request.messages.some(({ content }) => Array.isArray(content));
 }

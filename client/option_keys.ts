@@ -51,6 +51,7 @@ export const GENERATE_KEYS: Known<GenerateRequest & GenerateV2Fields> = {
   extra: true,
   infillSampling: true,
   generationPrompt: true,
+  templateVariables: true,
   logprobsAfterSampling: true,
   progress: true,
   returnTokens: true,

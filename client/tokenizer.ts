@@ -72,6 +72,8 @@ export interface PromptRequest {
    * the last message. Default: it opens a turn, but a last message of the assistant's is continued.
    */
   readonly generationPrompt?: boolean | undefined;
+  /** Variables for the model's chat template, beside those that it is given anyway, such as `date_string`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Codec of tokenizing. */
@@ -112,7 +114,7 @@ export function templateCodec(request: PromptRequest, { model }: TokenizerOption
 }
 
 function conversationFields(
-  { messages, tools, toolChoice, thinking, generationPrompt }: PromptRequest,
+  { messages, tools, toolChoice, thinking, generationPrompt, templateVariables }: PromptRequest,
 ): Readonly<Record<string, unknown>> {
   return {
     messages: messages.map(({ role, content }): V2Message => ({ role, content: wireContent(content) as V2Block[] })),
@@ -120,6 +122,7 @@ function conversationFields(
     tool_choice: toolChoice,
     thinking,
     generation_prompt: generationPrompt,
+    template_variables: templateVariables,
   };
 }
 

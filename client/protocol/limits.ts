@@ -165,3 +165,12 @@ export const MAX_DISPATCH_CALLS: number = 256;
 
 /** The namespace of a daemon that was not given one. */
 export const DEFAULT_NAMESPACE: string = "default";
+
+/** Variables of chat templates that the daemon sets, which `template_variables` must not have. */
+export const GIVEN_TEMPLATE_VARIABLES: readonly string[] = [
+  "messages",
+  "tools",
+  "add_generation_prompt",
+  "bos_token",
+  "eos_token",
+];

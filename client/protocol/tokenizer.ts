@@ -54,6 +54,8 @@ export interface TokenizerRequest {
   thinking?: boolean;
   /** The same: as in a v2 request. */
   generation_prompt?: boolean;
+  /** The same: as in a v2 request. */
+  template_variables?: Record<string, unknown>;
 }
 
 /** The one answer. */

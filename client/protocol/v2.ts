@@ -188,6 +188,8 @@ export interface V2Request extends GenerationFields {
    * the last message. Absent: it opens a turn, but a last message of the assistant's is continued.
    */
   generation_prompt?: boolean;
+  /** Variables for the model's chat template, beside those that it is given anyway. Not with `prompt`. */
+  template_variables?: Record<string, unknown>;
   /** At most 32. */
   attachments?: V2Attachment[];
   /** At most 128. */

@@ -171,6 +171,7 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
     extra: request.extra?.map(({ filename, text }) => ({ filename, text })),
     infill_sampling: request.infillSampling,
     generation_prompt: request.generationPrompt,
+    template_variables: request.templateVariables,
     attachments: attachments?.map(wireAttachment),
     tools: wireTools(tools),
     tool_choice: toolChoice,

@@ -129,10 +129,10 @@ export class Bridge {
    * @throws The errors of the client library.
    */
   async countTokens(model: ServedModel, request: GenerationJob["request"], signal: AbortSignal): Promise<number> {
-    const { messages, attachments, tools, toolChoice, thinking, generationPrompt } = request;
+    const { messages, attachments, tools, toolChoice, thinking, generationPrompt, templateVariables } = request;
     if (attachments !== undefined) throw unsupported("messages", "tokens of images are not known before they are read");
     const client = await this.link.client("v2");
-    const asked = { messages, tools, toolChoice, thinking: thinking ?? false, generationPrompt };
+    const asked = { messages, tools, toolChoice, thinking: thinking ?? false, generationPrompt, templateVariables };
     return await client.countTokens(asked, {
       model: model.name,
       signal,

@@ -87,6 +87,8 @@ export interface GenerationRequest<Text extends LongText = string> {
    * continued.
    */
   readonly generationPrompt?: boolean;
+  /** Further variables of the chat template. */
+  readonly templateVariables?: JsonObject;
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /**
@@ -178,7 +180,7 @@ export type TokenizerRequest<Text extends LongText = string> =
 /** The parts of a request that make up its prompt. */
 export type Conversation<Text extends LongText = string> = Pick<
   GenerationRequest<Text>,
-  "messages" | "tools" | "toolChoice" | "thinking" | "generationPrompt"
+  "messages" | "tools" | "toolChoice" | "thinking" | "generationPrompt" | "templateVariables"
 >;
 
 /**

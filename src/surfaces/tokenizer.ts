@@ -3,6 +3,7 @@
  * conversation, and the prompt that the chat template renders. Each is answered with one frame of the request's type.
  */
 import {
+  GIVEN_TEMPLATE_VARIABLES,
   isText,
   type LongText,
   MAX_DETOKENIZE_TOKENS,
@@ -28,6 +29,7 @@ import {
 import { isObject } from "../inference/objects.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
+import { readJsonObject } from "./json_limits.ts";
 import { readTools } from "./tools.ts";
 
 const TYPES: readonly TokenizerType[] = ["tokenize", "detokenize", "count", "apply_template"];
@@ -97,12 +99,23 @@ function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversa
   }
   const { tools, toolChoice } = readTools(fields);
   const thinking = readFlag("thinking", fields);
-  return { messages, tools, toolChoice, thinking, ...readGenerationPrompt(fields.generation_prompt) };
+  return { messages, tools, toolChoice, thinking, ...readRendering(fields) };
 }
 
-/** Whether the prompt of a conversation opens an assistant's turn. */
-export function readGenerationPrompt(value: unknown): Pick<Conversation, "generationPrompt"> {
-  return value === undefined ? {} : { generationPrompt: readBoolean("generation_prompt", value) };
+/** How a conversation becomes a prompt: whether it opens an assistant's turn, and further variables of the template. */
+export function readRendering(
+  { generation_prompt: opens, template_variables: given }: Readonly<Record<string, unknown>>,
+): Pick<Conversation, "generationPrompt" | "templateVariables"> {
+  const variables = given === undefined ? undefined : readJsonObject("template_variables", given);
+  for (const name of GIVEN_TEMPLATE_VARIABLES) {
+    if (variables !== undefined && Object.hasOwn(variables, name)) {
+      throw new InvalidRequestError(`"template_variables" must not have "${name}", which the daemon sets`);
+    }
+  }
+  return {
+    ...(opens === undefined ? {} : { generationPrompt: readBoolean("generation_prompt", opens) }),
+    ...(variables === undefined ? {} : { templateVariables: variables }),
+  };
 }
 
 /** Like in v1, a string stands for one block of text. */

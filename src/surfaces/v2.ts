@@ -48,7 +48,7 @@ import { readConversation } from "./blocks.ts";
 import { readGrammar, readSampling } from "./generation.ts";
 import { readInfill } from "./infill.ts";
 import type { Surface } from "./surface.ts";
-import { readGenerationPrompt, readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
+import { readRendering, readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
 import { defined } from "../inference/objects.ts";
 
@@ -113,14 +113,16 @@ export const v2Surface: Surface = {
 
 /** Read the conversation, or the prompt in its place. */
 function readPrompt(
-  { messages, prompt, suffix, generation_prompt }: Readonly<Record<string, unknown>>,
+  { messages, prompt, suffix, ...others }: Readonly<Record<string, unknown>>,
   attachments: Attachments,
-): Pick<GenerationRequest<LongText>, "messages" | "prompt" | "suffix" | "generationPrompt"> {
+): Pick<GenerationRequest<LongText>, "messages" | "prompt" | "suffix" | "generationPrompt" | "templateVariables"> {
   if (prompt === undefined) {
     if (suffix !== undefined) throw new InvalidRequestError('"suffix" goes with "prompt" only');
-    return { messages: readConversation(messages, attachments), ...readGenerationPrompt(generation_prompt) };
+    return { messages: readConversation(messages, attachments), ...readRendering(others) };
   }
-  if (generation_prompt !== undefined) throw new InvalidRequestError('"generation_prompt" goes without "prompt"');
+  for (const field of ["generation_prompt", "template_variables"]) {
+    if (others[field] !== undefined) throw new InvalidRequestError(`"${field}" goes without "prompt"`);
+  }
   if (messages !== undefined && !(Array.isArray(messages) && messages.length === 0)) {
     throw new InvalidRequestError('"prompt" goes without "messages"');
   }

@@ -71,7 +71,11 @@ const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] =
     { messages: [HELLO], add_generation_prompt: true, continue_final_message: true },
     "continue_final_message",
   ],
-  ["/v1/chat/completions", { messages: [HELLO], chat_template_kwargs: { style: "x" } }, "chat_template_kwargs.style"],
+  [
+    "/v1/chat/completions",
+    { messages: [HELLO], chat_template_kwargs: { messages: [] } },
+    "chat_template_kwargs.messages",
+  ],
   ["/v1/completions", { prompt: "Hello.", stream_options: { include_usage: true } }, "stream_options"],
   ["/v1/chat/completions", { messages: [HELLO], stream_options: { include_usage: true } }, "stream_options"],
   ["/v1/embeddings", { input: Array.from({ length: 2049 }, () => "a") }, "input"],

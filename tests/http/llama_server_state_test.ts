@@ -111,3 +111,28 @@ Deno.test("llama-server: header names are written as usual, for programs that co
     assert(names.includes(name), `${name} of ${names.join(", ")}`);
   }
 });
+
+Deno.test("llama-server: verbose answers of OpenAI's endpoints have its own form with the prompt, in __verbose", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const { json: { prompt } } = await bridge.post("/apply-template", { messages: MESSAGES });
+  for (
+    const [path, body, rendered] of [
+      ["/v1/chat/completions", { messages: MESSAGES }, prompt],
+      ["/v1/completions", { prompt: "Tell me a story." }, "Tell me a story."],
+    ] as const
+  ) {
+    const asked = { ...body, max_tokens: 4, temperature: 0, logit_bias: { 5: 1 }, verbose: true };
+    const { json } = await bridge.post(path, asked);
+    const verbose = json.__verbose as Fields;
+    const [choice] = json.choices as { text?: string; message?: { content: string } }[];
+    assertEquals(verbose.content, choice?.text ?? choice?.message?.content);
+    assertEquals([verbose.prompt, verbose.stop_type, verbose.tokens_predicted], [rendered, "limit", 4]);
+    const { logit_bias, n_predict } = verbose.generation_settings as Fields;
+    assertEquals([logit_bias, n_predict], [[{ token: 5, bias: 1 }], 4]);
+    const { text } = await bridge.post(path, { ...asked, stream: true });
+    const chunks = text.split("\n\n").filter((event) => event.startsWith("data: {"));
+    const streamed = chunks.map((event) => JSON.parse(event.slice(6)) as Fields).filter((one) => "__verbose" in one);
+    assertEquals(streamed.map((one) => (one.__verbose as Fields).content), [verbose.content]);
+    assertEquals((await bridge.post(path, { ...asked, verbose: false })).json.__verbose, undefined);
+  }
+});

@@ -1,4 +1,7 @@
-/** Where a chat's prompt ends: `add_generation_prompt` and `continue_final_message`, and embeddings of token ids. */
+/**
+ * What a chat's prompt is made of: `chat_template_kwargs`, `add_generation_prompt` and `continue_final_message`; and
+ * embeddings of token ids.
+ */
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import OpenAI from "npm:openai@7.57.0";
 import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
@@ -91,4 +94,30 @@ Deno.test("embeddings of token ids are those of the text that they are of", asyn
   const long = await bridge.post("/v1/embeddings", { input: Array(5000).fill(5) });
   assertEquals(long.status, 400);
   assertStringIncludes(long.text, "5000 tokens");
+});
+
+Deno.test("chat_template_kwargs reach the template, in prompts, counts and answers", async () => {
+  const templateText = "{% for message in messages %}{{ message.content }}\n{% endfor %}" +
+    "{% if date_string is defined %}Today is {{ date_string }}. {% endif %}{% if style == 'long' %}{{ style * 9 }}{% endif %}";
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [{ ...BUILT_IN_BACKEND, templateText }] } });
+  const ask = async (path: string, chat_template_kwargs: Record<string, unknown>): Promise<Record<string, unknown>> => {
+    const { status, text, json } = await bridge.post(path, {
+      messages: [QUESTION],
+      max_tokens: 1,
+      chat_template_kwargs,
+    });
+    assertEquals(status, 200, text);
+    return json;
+  };
+  const prompt = async (kwargs: Record<string, unknown>): Promise<unknown> =>
+    (await ask("/apply-template", kwargs)).prompt;
+  assertEquals(await prompt({ style: null }), `${QUESTION.content}\n`);
+  assertEquals(await prompt({ date_string: "1 May 2031" }), `${QUESTION.content}\nToday is 1 May 2031. `);
+  const tokens = async (kwargs: Record<string, unknown>): Promise<number[]> => [
+    Number((await ask("/chat/completions/input_tokens", kwargs)).input_tokens),
+    ((await ask("/v1/chat/completions", kwargs)).usage as { prompt_tokens: number }).prompt_tokens,
+  ];
+  const [short, long] = [await tokens({}), await tokens({ style: "long", enable_thinking: false })];
+  assertEquals([short[0], long[0]], [short[1], long[1]]);
+  assert((long[0] ?? 0) > (short[0] ?? 0) + 8);
 });

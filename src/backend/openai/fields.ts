@@ -262,13 +262,13 @@ function leadsTo(path: readonly string[], field: Field): boolean {
 
 /** The body's fields that the caller did not ask for. */
 function ownFields(request: GenerationRequest<LongText>, body: JsonObject): Field[] {
-  const { defaulted = [], thinking, toolChoice } = request;
+  const { defaulted = [], thinking, templateVariables, toolChoice } = request;
   const asked: Readonly<Partial<Record<Field, boolean>>> = {
     top_k: !defaulted.includes("top_k"),
     temperature: !defaulted.includes("temperature"),
     top_p: !defaulted.includes("top_p"),
     max_tokens: !defaulted.includes("max_tokens"),
-    chat_template_kwargs: thinking,
+    chat_template_kwargs: thinking || templateVariables !== undefined,
     // `auto` is the default.
     tool_choice: toolChoice !== "auto",
   };

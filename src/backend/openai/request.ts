@@ -83,7 +83,7 @@ export function toOpenAiRequest(request: GenerationRequest<LongText>, model: str
       },
     }),
     ...(request.ignoreEos ? { ignore_eos: true } : {}),
-    chat_template_kwargs: { enable_thinking: thinking },
+    chat_template_kwargs: { enable_thinking: thinking, ...request.templateVariables },
   };
 }
 

@@ -271,11 +271,10 @@ export class Chat {
       const { message, line } = this.fault ?? { message: "there is none", line: 0 };
       throw new PromptError(`This model's chat template cannot be evaluated (line ${line}): ${message}`);
     }
-    const { messages, thinking, generationPrompt } = conversation;
+    const { messages, thinking, generationPrompt, templateVariables: given } = conversation;
     const names = this.names(conversation);
     const rename = (name: string): string => names.get(name) ?? name;
-    const { switches } = this.#traits;
-    const mood = thinking ? switches.on : switches.off;
+    const mood = this.#traits.switches[thinking ? "on" : "off"];
     const turns = inMood(turnsOf(messages, rename), mood);
     const last = turns.at(-1);
     const isContinued = last?.role === "assistant" && generationPrompt === undefined;
@@ -289,6 +288,7 @@ export class Chat {
         form: this.#form,
         prompt: generationPrompt ?? begun === undefined,
         variables: mood.variables,
+        ...(given === undefined ? {} : { given }),
         rename,
       });
       return begun === undefined ? { rendered } : { rendered: cutAfterInput(rendered), begun };

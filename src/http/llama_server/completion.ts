@@ -1,21 +1,21 @@
 /** llama-server's `/completion`, which continues a prompt as it is, and `/infill`, which writes between two texts. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob, Usage } from "@inferd/client";
+import type { GenerateV2Fields, GenerationEvent, GenerationResult, TokenLogprob } from "@inferd/client";
 import { MAX_EXTRA_TEXTS } from "@inferd/client/protocol";
 import { ApiError, invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import { type Bridge, isOwn } from "../bridge.ts";
-import type { ServedModel } from "../daemon_link.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, choices, MAX_CHOICES, resultsOf } from "../openai/answers.ts";
 import { jsonObject, readLimit, readSampling, sampling, topLogprobs, toSchema } from "../openai/fields.ts";
+import { AnswerForm } from "./answer_form.ts";
 import { llamaServerErrorEvent } from "./error.ts";
 import { MAX_PROMPTS, promptField, type RawPrompt, readPrompts, textsOf } from "./prompts.ts";
 import { withoutText } from "./prompt_only.ts";
-import { extensions, readExtensions, readLines, settingsOf } from "./settings.ts";
+import { extensions, readExtensions, readLines } from "./settings.ts";
 import { probabilitiesOf } from "./probabilities.ts";
-import { Progress, timingsOf } from "./timings.ts";
+import { Progress } from "./timings.ts";
 
 /** Maximum number of texts in `logit_bias`: each is tokenized by a request of its own. */
 const MAX_BIASED_TEXTS = 256;
@@ -107,27 +107,10 @@ async function answer(
   );
   const all = answersTo(bridge, jobs);
   const events = isPromptOnly(asked) ? withoutText(all) : all;
-  const most = isPromptOnly(asked) ? 0 : request.maxTokens;
-  const settings = {
-    ...settingsOf({ ...asked, n_predict: most, max_tokens: most }, model.backends[0].defaults),
-    logit_bias: Object.entries(bias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
-  };
-  const whole = (index: number, result: GenerationResult): Record<string, unknown> => ({
-    index,
-    tokens: [],
-    generation_settings: settings,
-    id_slot: -1,
-    stop: true,
-    model: model.name,
-    tokens_predicted: result.usage.completionTokens,
-    tokens_evaluated: result.usage.promptTokens,
-    tokens_cached: result.usage.cachedTokens ?? 0,
-    prompt: texts[Math.floor(index / count)],
-    has_new_line: result.text.includes("\n"),
-    truncated: isFull(result.usage, model),
-    ...stopOf(result, asked),
-    ...timingsOf(result),
-  });
+  const maxTokens = isPromptOnly(asked) ? 0 : request.maxTokens;
+  const form = new AnswerForm({ model, asked, maxTokens, bias });
+  const whole = (index: number, result: GenerationResult): Record<string, unknown> =>
+    form.whole(result, { index, prompt: texts[Math.floor(index / count)] ?? "" });
   if (asked.stream) return await streamedEvents(context, chunks(events, asked, whole), llamaServerErrorEvent);
   const results = await resultsOf(events, jobs.length);
   const answers = results.map((result, index) =>
@@ -192,22 +175,6 @@ function picked(answer: Record<string, unknown>, { response_fields: fields }: Bo
     const value = field.split("/").reduce<unknown>(at, answer);
     return value === undefined ? [] : [[field, value]];
   }));
-}
-
-/** Whether an answer ended with the context, whose size is 0 where it is unknown. */
-function isFull(
-  { promptTokens, completionTokens }: Usage,
-  { backends: [{ contextTokens = 0 }] }: ServedModel,
-): boolean {
-  return contextTokens > 0 && promptTokens + completionTokens >= contextTokens;
-}
-
-function stopOf({ stopReason, stopSequence }: GenerationResult, { stop }: Body): Record<string, unknown> {
-  if (stopReason === "max_tokens") return { stop_type: "limit", stopping_word: "" };
-  if (stopReason !== "stop_sequence") return { stop_type: "eos", stopping_word: "" };
-  // A server elsewhere does not tell which of several matched.
-  const [only = "", ...others] = [stop ?? []].flat();
-  return { stop_type: "word", stopping_word: stopSequence ?? (others.length === 0 ? only : "") };
 }
 
 function tokensOf(

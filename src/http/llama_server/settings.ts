@@ -16,7 +16,6 @@ const OFF = {
   top_n_sigma: -1,
   typ_p: 1,
   typical_p: 1,
-  verbose: false,
   xtc_probability: 0,
 } as const;
 
@@ -101,6 +100,8 @@ export const extensions = {
   // An empty one is none.
   grammar: z.string().nullish(),
   post_sampling_probs: z.boolean().nullish(),
+  // Asks for `__verbose`; the endpoints of llama-server's own tell all of it anyway.
+  verbose: z.boolean().nullish(),
   // Of streams.
   return_progress: z.boolean().nullish(),
   timings_per_token: z.boolean().nullish(),

@@ -1,10 +1,10 @@
 /** llama-server's `/tokenize`, `/detokenize` and `/apply-template`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import { unsupported } from "../api_error.ts";
 import { readBody, slicesOf } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { body, toRequest } from "../openai/chat_completions.ts";
+import { promptOf } from "./prompt_of.ts";
 
 const model = z.string().min(1).nullish();
 
@@ -59,15 +59,7 @@ export async function detokenize(context: Context, { link }: Bridge): Promise<Re
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const { name } = await link.model(asked.model ?? undefined, "generate");
-  const { messages, tools, toolChoice, thinking = false, attachments, generationPrompt } = await toRequest(
-    asked,
-    slicesOf(context),
-  );
-  if (attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
-  const client = await link.client("v2");
-  const prompt = await client.applyTemplate({ messages, tools, toolChoice, thinking, generationPrompt }, {
-    model: name,
-    signal: context.req.raw.signal,
-  });
+  const request = await toRequest(asked, slicesOf(context));
+  const prompt = await promptOf(request, await link.client("v2"), { model: name, signal: context.req.raw.signal });
   return context.json({ prompt });
 }

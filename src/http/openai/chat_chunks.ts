@@ -8,6 +8,8 @@ import { chatLogprobs } from "./logprobs.ts";
 
 export interface ChunkOptions {
   readonly head: Head;
+  /** What the last chunk of an answer has besides. */
+  readonly verbose?: ((result: GenerationResult, index: number) => Record<string, unknown>) | undefined;
   readonly asked: Followed & {
     readonly stream_options?: { readonly include_usage?: boolean | null | undefined } | null | undefined;
     readonly parallel_tool_calls?: boolean | null | undefined;
@@ -19,7 +21,7 @@ export interface ChunkOptions {
 /** @param events Events of all choices, each with its index. */
 export async function* chunks(
   events: AsyncIterable<readonly [number, GenerationEvent]>,
-  { head, asked }: ChunkOptions,
+  { head, asked, verbose }: ChunkOptions,
 ): AsyncGenerator<string> {
   const withUsage = asked.stream_options?.include_usage ?? false;
   const shared = { ...head, object: "chat.completion.chunk" };
@@ -75,6 +77,7 @@ export async function* chunks(
           ...shared,
           choices: [{ index, delta: {}, logprobs: null, finish_reason: finishReason(event) }],
           ...(withUsage ? { usage: null } : (asked.n ?? 1) === 1 ? timingsOf(event) : {}),
+          ...verbose?.(event, index),
         });
         break;
     }

@@ -2,16 +2,18 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationResult } from "@inferd/client";
-import { MAX_TOOLS } from "@inferd/client/protocol";
+import { GIVEN_TEMPLATE_VARIABLES, MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody, slicesOf } from "../body.ts";
 import type { Slices } from "../slices.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { streamedEvents } from "../event_stream.ts";
+import { AnswerForm } from "../llama_server/answer_form.ts";
 import { withoutText } from "../llama_server/prompt_only.ts";
 import { extensions, readExtensions, readLines } from "../llama_server/settings.ts";
 import { onlyTimings } from "../llama_server/timings.ts";
+import { promptOf } from "../llama_server/prompt_of.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
 import { chunks } from "./chat_chunks.ts";
 import { openAiErrorEvent } from "./error.ts";
@@ -91,9 +93,9 @@ export const body = z.strictObject({
   json_schema: jsonObject.nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.union([z.boolean(), z.enum(["content", "reasoning_content"])]).nullish(),
-  // The two names that templates have for it.
-  chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().nullish(), thinking: z.boolean().nullish() })
-    .nullish(),
+  // Templates have two names for thinking; all others are given to the template.
+  chat_template_kwargs: z.object({ enable_thinking: z.boolean().nullish(), thinking: z.boolean().nullish() })
+    .catchall(z.unknown()).nullish(),
   reasoning_format: z.enum(["auto", "deepseek"], "must be auto: thoughts come as reasoning_content").nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
@@ -122,7 +124,8 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   const count = asked.n ?? 1;
   const all = answersTo(bridge, choices({ api: "openai", model, request, lines: readLines(asked), signal }, count));
   const events = isPromptOnly(asked) ? withoutText(all) : all;
-  if (asked.stream) return await streamedEvents(context, chunks(events, { head, asked }), openAiErrorEvent);
+  const verbose = asked.verbose ? await verboseOf(asked, { bridge, model, request, signal }) : undefined;
+  if (asked.stream) return await streamedEvents(context, chunks(events, { head, asked, verbose }), openAiErrorEvent);
   const results = await resultsOf(events, count);
   return context.json({
     ...head,
@@ -135,7 +138,21 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
     })),
     usage: usageOf(results),
     ...onlyTimings(results),
+    ...results.slice(0, 1).map((result) => verbose?.(result, 0))[0],
   });
+}
+
+/** Makes llama-server's `__verbose`, which tells the prompt. */
+async function verboseOf(
+  asked: Body,
+  { bridge, model, request, signal }:
+    & { readonly bridge: Bridge }
+    & Pick<GenerationJob, "model" | "request" | "signal">,
+): Promise<(result: GenerationResult, index: number) => Record<string, unknown>> {
+  const prompt = await promptOf(request, await bridge.link.client("v2"), { model: model.name, signal });
+  const maxTokens = isPromptOnly(asked) ? 0 : request.maxTokens;
+  const form = new AnswerForm({ model, asked, maxTokens, bias: asked.logit_bias ?? undefined });
+  return (result, index) => form.verbose(result, { index, prompt });
 }
 
 /** @throws {ApiError} If it uses an unsupported feature. */
@@ -153,10 +170,20 @@ export async function toRequest(asked: Body, slices: Slices): Promise<Generation
     ...readFormat(asked),
     ...readExtensions(asked, asked.logprobs === true),
     ...readOpening(asked),
+    ...readVariables(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
     thinking: kwargs?.enable_thinking ?? kwargs?.thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
   };
+}
+
+/** What `chat_template_kwargs` has beside thinking; null is nothing. */
+function readVariables({ chat_template_kwargs: kwargs }: Body): Pick<GenerateV2Fields, "templateVariables"> {
+  const { enable_thinking: _, thinking: __, ...others } = kwargs ?? {};
+  const given = Object.entries(others).filter(([, value]) => value !== null);
+  const taken = given.find(([name]) => GIVEN_TEMPLATE_VARIABLES.includes(name));
+  if (taken !== undefined) throw invalid(`chat_template_kwargs.${taken[0]}`, "is set by the server");
+  return given.length === 0 ? {} : { templateVariables: Object.fromEntries(given) };
 }
 
 function isPromptOnly({ max_completion_tokens, max_tokens, n_predict }: Body): boolean {

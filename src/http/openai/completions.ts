@@ -7,6 +7,7 @@ import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
+import { AnswerForm } from "../llama_server/answer_form.ts";
 import {
   checkInfill,
   MAX_PROMPTS,
@@ -65,7 +66,10 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     choices({ api: "openai", model, request: toRequest(asked, prompt), lines: readLines(asked), signal }, count)
   );
   const events = answersTo(bridge, jobs);
-  if (asked.stream) return await streamedEvents(context, chunks(events, head, { asked, echoes }), openAiErrorEvent);
+  const verbose = asked.verbose ? await verboseOf(asked, { bridge, model, prompts, signal }) : undefined;
+  if (asked.stream) {
+    return await streamedEvents(context, chunks(events, head, { asked, echoes, verbose }), openAiErrorEvent);
+  }
   const results = await resultsOf(events, jobs.length);
   return context.json({
     ...head,
@@ -77,7 +81,23 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     })),
     usage: usageOf(...prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
     ...onlyTimings(results),
+    ...results.slice(0, 1).map((result) => verbose?.(result, 0))[0],
   });
+}
+
+type Verbose = (result: GenerationResult, index: number) => Record<string, unknown>;
+
+/** Makes llama-server's `__verbose`. */
+async function verboseOf(
+  asked: Body,
+  { bridge, model, prompts, signal }:
+    & { readonly bridge: Bridge; readonly prompts: readonly RawPrompt[] }
+    & Pick<GenerationJob, "model" | "signal">,
+): Promise<Verbose> {
+  const texts = await textsOf(prompts, bridge.link, { model: model.name, signal });
+  const { maxTokens } = readLimit(asked.max_tokens, asked.n_predict);
+  const form = new AnswerForm({ model, asked, maxTokens, bias: asked.logit_bias ?? undefined });
+  return (result, index) => form.verbose(result, { index, prompt: texts[Math.floor(index / (asked.n ?? 1))] ?? "" });
 }
 
 /** The prompts, after checking that the whole request is supported. */
@@ -123,7 +143,11 @@ function logprobsOf(
 async function* chunks(
   events: AsyncIterable<readonly [number, GenerationEvent]>,
   head: Record<string, unknown>,
-  { asked, echoes }: { readonly asked: Body; readonly echoes: readonly string[] },
+  { asked, echoes, verbose }: {
+    readonly asked: Body;
+    readonly echoes: readonly string[];
+    readonly verbose: Verbose | undefined;
+  },
 ): AsyncGenerator<string> {
   const count = asked.n ?? 1;
   const withUsage = asked.stream_options?.include_usage ?? false;
@@ -135,7 +159,7 @@ async function* chunks(
     { logprobs = null, done, fields }: {
       readonly logprobs?: unknown;
       readonly done?: GenerationResult;
-      readonly fields?: object;
+      readonly fields?: object | undefined;
     } = {},
   ): string =>
     serverSentEvent({
@@ -169,7 +193,7 @@ async function* chunks(
     }
     if (event.type !== "done") continue;
     results[prompt]?.push(event);
-    yield chunk(index, "", { done: event });
+    yield chunk(index, "", { done: event, fields: verbose?.(event, index) });
   }
   if (withUsage) {
     yield serverSentEvent({ ...head, choices: [], usage: usageOf(...results), ...onlyTimings(results.flat()) });

@@ -18,6 +18,8 @@ export interface Rendering {
   /** Whether to add the generation prompt. */
   readonly prompt: boolean;
   readonly variables?: Variables;
+  /** The caller's own, which come before those; texts in them are input. */
+  readonly given?: Variables;
   readonly rename?: NameMap;
 }
 
@@ -55,16 +57,17 @@ export class TemplateRenderer implements Renderer {
     return finish(this.renderInPieces(rendering));
   }
 
-  renderInPieces({ turns, tools = [], form, prompt, variables = {}, rename }: Rendering): Work<Rendered> {
+  renderInPieces({ turns, tools = [], form, prompt, variables = {}, given = {}, rename }: Rendering): Work<Rendered> {
     const calling = tools.length > 0 || turns.some(({ calls }) => calls !== undefined);
     const offered = toolsFor(tools, form, rename);
     return (calling ? this.#tools : this.#plain).renderInPieces({
+      ...(this.source.includes("functions") ? legacyVariables(tools) : {}),
+      ...variables,
+      ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, asInput(value)])),
       ...this.#names,
       messages: messagesFor(turns, form),
       tools: offered,
       add_generation_prompt: prompt,
-      ...(this.source.includes("functions") ? legacyVariables(tools) : {}),
-      ...variables,
     });
   }
 }

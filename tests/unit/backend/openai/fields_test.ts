@@ -202,6 +202,7 @@ Deno.test("what the caller asks for is sent once, and its refusal names the fiel
     ["top_p", { defaulted: ["temperature", "top_k", "max_tokens"] }],
     ["max_tokens", { defaulted: ["temperature", "top_p", "top_k"] }],
     ["chat_template_kwargs", { thinking: true }],
+    ["chat_template_kwargs", { templateVariables: { style: "brief" } }],
     ["tool_choice", { ...TOOLS, toolChoice: "none" }],
     ["response_format", SCHEMA],
     ["stop", { stop: ["END"] }],

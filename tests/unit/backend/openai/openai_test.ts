@@ -415,6 +415,12 @@ Deno.test("thinking is asked for when the caller asks for it", async () => {
   assertEquals(body.chat_template_kwargs, { enable_thinking: true });
 });
 
+Deno.test("variables for the template are sent beside thinking", async () => {
+  await using started = await Remote.start((asked) => asked.stream(...words("x")));
+  const body = await started.sent({ templateVariables: { style: "brief" } });
+  assertEquals(body.chat_template_kwargs, { enable_thinking: false, style: "brief" });
+});
+
 // What is answered
 
 const STORY = [

@@ -133,7 +133,7 @@ Deno.test("embedding backend", async (t) => {
     await assertRejects(
       () => backend.embed({ input: ["x".repeat(5_000_000)] }, NEVER),
       InvalidRequestError,
-      '"input[0]" has more than',
+      '"input[0]" is too large: it has more than',
     );
     assertEquals((await backend.embed({ input: ["cat"] }, NEVER)).vectors.length, 1);
   });

@@ -76,7 +76,7 @@ Deno.test("rerank backend", async (t) => {
     await assertRejects(
       () => backend.rerank({ query: QUERY, documents: ["cat", "word ".repeat(520)] }, NEVER),
       InvalidRequestError,
-      '"documents[1]" has ',
+      '"documents[1]" is too large: it has ',
     );
     await assertRejects(
       () => backend.rerank({ query: "x".repeat(1_000_000), documents: ["cat"] }, NEVER),

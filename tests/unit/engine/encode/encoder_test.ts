@@ -410,7 +410,7 @@ Deno.test("jobs refuse a text early when it is far too long to be made tokens at
   const jobs = new EncodeJobs(model({ tokenizeWhole }), new FakeEncoder(), { purpose: "embed", modelName: "m" });
   const huge = jobs.embed(1, { input: ["a", "x".repeat(1_000_000)] });
   huge.tokenize(0);
-  assertThrows(() => huge.tokenize(1), TextError, '"input[1]" has more than ');
+  assertThrows(() => huge.tokenize(1), TextError, '"input[1]" is too large: it has more than ');
   assertEquals(asked, 1);
 });
 
@@ -441,7 +441,7 @@ Deno.test("jobs read a document once and give it one score when it is repeated",
   assertEquals(job.finish(a + b), { id: 1, scores: [0.5, 0.25, 0.5, 0.5], tokens: 3 * a + b });
   const long = "x".repeat(40);
   const late = jobs.rerank(1, { query: "q", documents: ["a", "a", long, long] });
-  assertThrows(() => late.tokenize(1), TextError, '"documents[2]" has ');
+  assertThrows(() => late.tokenize(1), TextError, '"documents[2]" is too large: it has ');
 });
 
 Deno.test("jobs put the family's words before each text when there is a task", () => {

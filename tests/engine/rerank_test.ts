@@ -81,7 +81,7 @@ Deno.test("rerank backend", async (t) => {
     await assertRejects(
       () => backend.rerank({ query: "x".repeat(1_000_000), documents: ["cat"] }, NEVER),
       InvalidRequestError,
-      '"query" has more than ',
+      '"query" is too large: it has more than ',
     );
   });
 

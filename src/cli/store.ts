@@ -12,7 +12,7 @@ import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
 import { describeTaken } from "../models/store/name_claim.ts";
 import { ModelStoreError, type ModelStoreErrorCode, Store, type TakenName } from "../models/store.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
-import { complain } from "./terminal/output.ts";
+import { ask, complain } from "./terminal/output.ts";
 
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];
 
@@ -97,7 +97,7 @@ export function askToReplace(
   if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return undefined;
   return async (taken) => {
     progress.clear();
-    await Deno.stderr.write(new TextEncoder().encode(`${describeTaken(taken)}. Replace it? [y/N] `));
+    ask(`${describeTaken(taken)}. Replace it? [y/N] `);
     const answer = new Uint8Array(64);
     const read = await abortable(Deno.stdin.read(answer), signal);
     return /^y(es)?$/i.test(new TextDecoder().decode(answer.subarray(0, read ?? 0)).trim());

@@ -5,6 +5,8 @@
  * The text is untrusted: no pattern rescans the same characters from every possible start, so the cost is linear.
  */
 
+import { spellControls } from "./controls.ts";
+
 const SECRET_NAMES = "password|passwd|pwd|api[_ -]?key|secret|token";
 
 /** Keys that name a secret, also as a suffix: `client_secret`, `accessToken`. */
@@ -92,9 +94,13 @@ export function redactText(text: string): string {
   return PATTERNS.reduce((left, { kind, find }) => left.replace(find, `$1[REDACTED:${kind}]`), text);
 }
 
-/** Serialise a record, which may have big integers, without secrets. Long texts are truncated. */
+/**
+ * Serialise a record, which may have big integers, without secrets and without raw control characters. Long texts are
+ * truncated.
+ */
 export function redactedJson(record: object): string {
-  return JSON.stringify(record, redactEntry);
+  // JSON leaves some of them as they are, and only texts have any.
+  return spellControls(JSON.stringify(record, redactEntry));
 }
 
 function redactEntry(key: string, value: unknown): unknown {

@@ -51,7 +51,7 @@ Deno.test({
     await using _daemon = await box.serve(["--config", config]);
     await using chat = new Terminal(box, ["chat"]);
     await chat.screen.has("far> ");
-    await chat.press("\x1b[200~one\r\ntwo\rthree\x1b[201~ four\r");
+    await chat.press("\x1b[200~one\r\ntwo\x9b2J\rthree\x1b[201~ four\r");
     await chat.screen.has("answer 1");
     await chat.press("half\\\r");
     await chat.screen.has("... ");
@@ -61,7 +61,7 @@ Deno.test({
     await chat.screen.has("[paste 1: 200 lines]");
     await chat.press("\r");
     await chat.screen.has("answer 2");
-    assertEquals(asked, ["one\ntwo\nthree four", long]);
+    assertEquals(asked, ["one\ntwo2J\nthree four", long]);
     await chat.press("/bye\r");
     assertEquals(await chat.ended(), 0);
   },

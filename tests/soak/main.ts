@@ -20,6 +20,8 @@ export interface SoakOptions {
   readonly clients: number;
   /** Told of each fault. */
   readonly report: (text: string) => void;
+  /** Ends it early: the daemon drains, and its memory and engines are not looked at. */
+  readonly signal: AbortSignal;
 }
 
 /** What came of it. */
@@ -57,7 +59,7 @@ const ENGINES = 3;
 const LAST_MS = 1000;
 
 /** Run one. */
-export async function soak({ seconds, seed, clients, report }: SoakOptions): Promise<SoakResult> {
+export async function soak({ seconds, seed, clients, report, signal }: SoakOptions): Promise<SoakResult> {
   await using box = new Sandbox();
   const config = `${box.dir}/config.json`;
   await Deno.writeTextFile(
@@ -71,7 +73,7 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
   const target: Target = { pid, daemonPid, runtimeDir: box.runtimeDir, logDir: `${box.dir}/logs`, random };
   const before = use(daemonPid);
   const until = Date.now() + seconds * 1000;
-  let isOver = (): boolean => Date.now() >= until;
+  let isOver = (): boolean => signal.aborted || Date.now() >= until;
   const made: Record<string, number> = {};
 
   const client = async (own: () => number): Promise<void> => {
@@ -87,7 +89,8 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
   const deaths: number[] = [];
   const trouble = async (): Promise<void> => {
     while (Date.now() + FAULT_EVERY_MS < until) {
-      await delay(FAULT_EVERY_MS);
+      await pause(FAULT_EVERY_MS, signal);
+      if (signal.aborted) return;
       const recent = deaths.filter((at) => Date.now() - at < DEATHS_MS);
       const name = pick(random, Object.keys(FAULTS).filter((one) => recent.length < MAX_DEATHS || !LETHAL.has(one)));
       if (LETHAL.has(name)) deaths.push(Date.now());
@@ -104,8 +107,14 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
     Array.from({ length: clients }, (_, index) => client(randomFrom(seed * 1000 + index)));
   await Promise.all([...ask(), trouble()]);
 
+  if (signal.aborted) {
+    const { code, stderr } = await daemon.end();
+    const faults = [...ledger.faults, ...endedWith(code, stderr)];
+    return { requests: ledger.total, counts: ledger.counts, made, faults, before, after: before };
+  }
+
   await box.admin.ready();
-  await delay(SETTLE_MS);
+  await pause(SETTLE_MS, signal);
   const after = use(daemonPid);
   const running = engines(pid).length;
   // It is told to end while they ask.
@@ -113,22 +122,31 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
   isOver = () => ended;
   const last = ask();
   await delay(LAST_MS);
-  daemon.kill("SIGTERM");
-  const { code, stderr } = await daemon.outcome;
+  const { code, stderr } = await daemon.end();
   ended = true;
   await Promise.all(last);
-  const faults = [...ledger.faults];
+  const faults = [...ledger.faults, ...endedWith(code, stderr)];
   if (after.mib > before.mib + MAX_GROWTH_MIB) faults.push(`The daemon grew from ${before.mib} to ${after.mib} MiB`);
   if (after.descriptors > before.descriptors + MAX_MORE_DESCRIPTORS) {
     faults.push(`The daemon's descriptors grew from ${before.descriptors} to ${after.descriptors}`);
   }
   if (running !== ENGINES) faults.push(`${running} engines run, not ${ENGINES}`);
-  if (code !== 0) faults.push(`The daemon ended with ${code}: ${stderr}`);
   return { requests: ledger.total, counts: ledger.counts, made, faults, before, after };
 }
 
 function backend(name: string): Record<string, unknown> {
   return { kind: "llamacpp", name, model: { name } };
+}
+
+function endedWith(code: number, stderr: string): string[] {
+  return code === 0 ? [] : [`The daemon ended with ${code}: ${stderr}`];
+}
+
+/** Wait, but not longer than until the signal. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, { signal }).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
 function use(pid: number): Usage {
@@ -154,10 +172,14 @@ if (import.meta.main) {
   }
   const begun = Date.now();
   const report = (text: string): void => console.log(`${((Date.now() - begun) / 1000).toFixed(0)} s: ${text}`);
-  const result = await soak({ seconds: minutes * 60, seed, clients: CLIENTS, report });
-  const { faults, ...figures } = result;
+  const interrupted = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, () => interrupted.abort());
+  }
+  const { signal } = interrupted;
+  const { faults, ...figures } = await soak({ seconds: minutes * 60, seed, clients: CLIENTS, report, signal });
   console.log(JSON.stringify(figures, undefined, 2));
   for (const fault of faults) console.error(fault);
-  console.log(`${faults.length} faults of the daemon, seed ${seed}`);
-  Deno.exit(faults.length === 0 ? 0 : 1);
+  console.log(`${faults.length} faults of the daemon, seed ${seed}${signal.aborted ? ", interrupted" : ""}`);
+  Deno.exit(signal.aborted ? 130 : faults.length === 0 ? 0 : 1);
 }

@@ -168,13 +168,18 @@ export class Program implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Have it end, unless it has ended already, and wait for it. */
+  end(signal: Deno.Signal = "SIGTERM"): Promise<Outcome> {
     try {
-      if (!this.#ended) this.#child.kill("SIGKILL");
+      if (!this.#ended) this.#child.kill(signal);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // It has exited, and its output is being read.
     }
-    await this.outcome;
+    return this.outcome;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end("SIGKILL");
   }
 
   async #collect(stdin: string | undefined): Promise<Outcome> {

@@ -1,6 +1,7 @@
 /** Reads messages from the terminal, or lines from a pipe. */
 import { createInterface, type Interface } from "node:readline";
 import { stderr, stdin } from "node:process";
+import { spellControls } from "../../log/controls.ts";
 import type { HistoryFile } from "./history_file.ts";
 import { isScreen, remark } from "./output.ts";
 import { isShortened, PASTE_OFF, PASTE_ON, PasteInput } from "./paste_input.ts";
@@ -10,7 +11,7 @@ const MOST_HISTORY = 500;
 const encoder = new TextEncoder();
 
 export interface LineEditorOptions {
-  /** The prompt, without trailing space. */
+  /** The prompt, without trailing space; its control characters are escaped. */
   readonly prompt: () => string;
   /** Input history; default: none. */
   readonly history?: HistoryFile | undefined;
@@ -88,7 +89,7 @@ export class LineEditor implements Disposable {
 
   #ask(): void {
     if (!this.isTerminal) return;
-    this.#lines.setPrompt(this.#begun === "" ? `${this.#options.prompt()} ` : MORE);
+    this.#lines.setPrompt(this.#begun === "" ? `${spellControls(this.#options.prompt())} ` : MORE);
     this.#lines.prompt();
   }
 

@@ -41,6 +41,11 @@ export function writeToStderr(text: string): void {
   }
 }
 
+/** Ask the operator something on stderr: text without a line break after it. */
+export function ask(question: string): void {
+  writeToStderr(Deno.stderr.isTerminal() ? spellAllButColours(question) : question);
+}
+
 /** Print a dimmed line to stderr. */
 export function remark(line: string): void {
   complain(Deno.stderr.isTerminal() ? dim(line) : line);

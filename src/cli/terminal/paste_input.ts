@@ -99,9 +99,9 @@ export class PasteInput extends Transform {
   #endPaste(pasted: string): string {
     this.#pasting = undefined;
     const text = pasted.replace(/\r\n?/g, "\n").replace(/\n$/, "");
-    // Control characters in pasted text must not act as keys.
+    // Control characters in pasted text must not act as keys, nor on the terminal that shows them.
     // deno-lint-ignore no-control-regex
-    const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f]/g, "");
+    const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, "");
     if (plain.length <= MOST_SHOWN) return plain.replaceAll("\n", BREAK);
     this.#pastes.push(plain);
     const lines = plain.split("\n").length;

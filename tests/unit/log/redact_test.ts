@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { spellControls } from "../../../src/log/controls.ts";
 import { redactedJson, redactText } from "../../../src/log/redact.ts";
 
 const SECRET = "hunter2XYZ";
@@ -122,7 +123,7 @@ Deno.test("redactedJson replaces whatever stands under a key that names a secret
   });
 });
 
-Deno.test("redactedJson is one line of valid JSON when strings are hostile", () => {
+Deno.test("redactedJson is one line of valid JSON without raw control characters when strings are hostile", () => {
   const everything = Array.from({ length: 0x10000 }, (_, code) => String.fromCharCode(code)).join("");
   const nested = (levels: number): string => levels === 0 ? `password="${SECRET}"` : JSON.stringify(nested(levels - 1));
   const strings = [
@@ -131,14 +132,14 @@ Deno.test("redactedJson is one line of valid JSON when strings are hostile", () 
     "\ud800sk-" + SECRET + "\udc00",
     `\ud83dpassword=${SECRET}\ude00`,
     `"}\n{"t":"forged","msg":"password":"${SECRET}`,
-    "\u2028\u2029\u0085\u0000\u001b[31m",
+    "\u2028\u2029\u0085\u0000\u001b[31m\u202e\u061c\u2066",
     ...Array.from({ length: 8 }, (_, levels) => nested(levels)),
     JSON.stringify({ headers: { Authorization: `Bearer ${SECRET}` }, list: [`sk-${SECRET}`, `line\nsk-${SECRET}`] }),
     JSON.stringify(JSON.stringify({ a: `x\nghp_${SECRET}`, token: `"${SECRET}"`, b: `\\"${SECRET.slice(1, 3)}` })),
   ];
   for (const text of strings) {
     const line = redactedJson({ msg: "x", text, [text]: { [text]: [text] } });
-    assertEquals(line.includes("\n"), false);
+    assertEquals([line.includes("\n"), spellControls(line) === line], [false, true]);
     assertEquals(new TextDecoder().decode(new TextEncoder().encode(line)), line);
     const parsed = JSON.parse(line) as { msg: string; text: string };
     assertEquals(parsed.msg, "x");

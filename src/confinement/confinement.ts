@@ -5,6 +5,7 @@
  */
 import { exit } from "./confined.ts";
 import { type Confinement, type FilterArch, filterProgram } from "./filter.ts";
+import { unshareWrittenFiles } from "./written_files.ts";
 
 const SIGHUP = 1;
 const SIGKILL = 9;
@@ -98,7 +99,13 @@ export class Confiner {
 
   /** Restrict a loaded engine to computing; accelerator drivers need more system calls. Returns why it failed. */
   leaveComputing(computes: "cpu" | "accelerator"): Unconfined {
-    return this.#install(computes === "cpu" ? { left: "compute", pid: Deno.pid } : { left: "accelerator" });
+    if (Deno.build.os !== "linux") return `Not supported on ${Deno.build.os}`;
+    if (computes === "accelerator") return this.#install({ left: "accelerator" });
+    try {
+      return this.#install({ left: "compute", pid: Deno.pid, written: unshareWrittenFiles(this.#path) });
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
   }
 
   #install(confinement: Confinement): Unconfined {

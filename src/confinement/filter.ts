@@ -26,6 +26,9 @@ const RETURN = 0x06;
 const ALLOW = 0x7fff0000;
 const fail = (error: number): number => 0x00050000 | error;
 
+/** As far as a jump goes, with two instructions for each value. */
+const MAX_VALUES = 125;
+
 const CLONE_THREAD = 0x10000;
 const AT_EMPTY_PATH = 0x1000;
 /** Names threads and memory mappings. */
@@ -33,6 +36,8 @@ const PR_SET_NAME = 15;
 const PR_SET_VMA = 0x53564d41;
 /** ARCH_REQ_XCOMP_PERM: code for AMX asks for its registers, again and again. */
 const USE_REGISTERS = 0x1023;
+/** F_DUPFD and F_DUPFD_CLOEXEC. */
+const DUPLICATE = [0, 1030];
 /** FIONBIO, FIONCLEX, FIOCLEX, TCGETS and FIONREAD. */
 const IOCTLS = [0x5421, 0x5450, 0x5451, 0x5401, 0x541b];
 
@@ -48,8 +53,8 @@ export type Confinement =
    * NVIDIA's keeps the code it compiles, in folders that it makes.
    */
   | { readonly left: "accelerator" }
-  /** Only what computing on the CPU needs. */
-  | { readonly left: "compute"; readonly pid: number };
+  /** Only what computing on the CPU needs. Of `written`, descriptors of files, only reading is left. */
+  | { readonly left: "compute"; readonly pid: number; readonly written: readonly number[] };
 
 /** @returns `struct sock_filter[]`. Rejected calls fail with EPERM. */
 export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8Array<ArrayBuffer> {
@@ -59,6 +64,13 @@ export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8
   if (confinement.left === "accelerator") program.refuse(NEVER);
   if (confinement.left === "compute") {
     program.allow(COMPUTE);
+    // Not closed either: another descriptor could get the number, and could not be written.
+    for (const call of ["write", "writev", "pwrite64", "close", "dup"] as const) {
+      program.callWith(call, 0, { refuse: confinement.written });
+    }
+    // Locks are left: SQLite, which has these files open, would ask for them for ever.
+    program.callWith("fcntl", 1, { refuse: DUPLICATE });
+    program.callWith("mmap", 4, { refuse: confinement.written });
     program.answer("clone3", fail(ENOSYS));
     program.callWithBits("clone", 0, CLONE_THREAD);
     program.callWithBits("newfstatat", 3, AT_EMPTY_PATH);
@@ -112,6 +124,7 @@ class Program {
   ): void {
     const [listed, other] = "refuse" in values ? [fail(EPERM), ALLOW] : [ALLOW, fail(EPERM)];
     const list = "refuse" in values ? values.refuse : values.allow;
+    if (list.length > MAX_VALUES) throw new RangeError(`A filter can tell ${MAX_VALUES} values apart at most`);
     this.#block(call, argument, [
       ...list.flatMap((value): Instruction[] => [[JUMP_EQUAL, 0, 1, value], [RETURN, 0, 0, listed]]),
       [RETURN, 0, 0, other],

@@ -3,19 +3,16 @@
 /** Numbers on x86_64 and aarch64; -1 if not available. */
 export type Numbers = readonly [x86_64: number, aarch64: number];
 
-/** Needed to compute on the CPU and use open file descriptors. */
+/**
+ * Needed to compute on the CPU and use open file descriptors. Not `sendmsg`, with which a process can send itself a
+ * descriptor under another number.
+ */
 export const COMPUTE = {
   read: [0, 63],
-  write: [1, 64],
   readv: [19, 65],
-  writev: [20, 66],
   pread64: [17, 67],
-  pwrite64: [18, 68],
-  close: [3, 57],
   lseek: [8, 62],
   fstat: [5, 80],
-  dup: [32, 23],
-  fcntl: [72, 25],
   poll: [7, -1],
   ppoll: [271, 73],
   select: [23, -1],
@@ -28,12 +25,9 @@ export const COMPUTE = {
   eventfd2: [290, 19],
   pipe2: [293, 59],
   recvfrom: [45, 207],
-  recvmsg: [47, 212],
   sendto: [44, 206],
-  sendmsg: [46, 211],
   shutdown: [48, 210],
   getsockopt: [55, 209],
-  mmap: [9, 222],
   mprotect: [10, 226],
   munmap: [11, 215],
   mremap: [25, 216],
@@ -105,6 +99,13 @@ export const COMPUTE = {
 
 /** Needed only with certain arguments. */
 export const BY_ARGUMENT = {
+  write: [1, 64],
+  writev: [20, 66],
+  pwrite64: [18, 68],
+  close: [3, 57],
+  dup: [32, 23],
+  fcntl: [72, 25],
+  mmap: [9, 222],
   clone: [56, 220],
   clone3: [435, 435],
   rt_sigaction: [13, 134],

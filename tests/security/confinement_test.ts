@@ -1,5 +1,6 @@
 /** Threats: native code of an engine that was taken over, a debugger in any of the processes, engines that outlive all. */
 import { assert, assertEquals } from "@std/assert";
+import { connect } from "@inferd/client";
 import { assertEnds, childrenOf, isRunning, statusOf } from "../support/processes.ts";
 import { HTTP_MAIN, Sandbox } from "../support/program.ts";
 import { eventually } from "../support/waiting.ts";
@@ -31,11 +32,15 @@ async function untilDenoListens(): Promise<void> {
   }
 }
 
-/** What is possible to a process that was confined so. */
+/** Files that it has open for writing. */
+const CACHES = ["shared", "write", "pwrite", "map", "other"];
+
+/** What is possible to a process that was confined so, and which of its files were changed. */
 async function possible(left: string): Promise<string[]> {
   const dir = await Deno.makeTempDir({ prefix: "inferd-confined-" });
   try {
     await Deno.writeTextFile(`${dir}/there`, "");
+    for (const name of CACHES) await Deno.writeTextFile(`${dir}/cache ${name}`, "old");
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -48,23 +53,28 @@ async function possible(left: string): Promise<string[]> {
       ],
       stderr: "inherit",
     }).output();
-    return JSON.parse(new TextDecoder().decode(stdout)) as string[];
+    const changed = CACHES.filter((name) => Deno.readTextFileSync(`${dir}/cache ${name}`) !== "old");
+    return [...JSON.parse(new TextDecoder().decode(stdout)), ...changed.map((name) => `${name} changed`)];
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 }
 
 Deno.test({
-  name: "native code opens, makes, starts, connects and signals nothing when only computing is left to it",
+  name: "native code opens, makes, writes, starts, connects and signals nothing when only computing is left to it",
   ignore: !LINUX,
   async fn(): Promise<void> {
     assertEquals(await possible("compute"), []);
     // With an accelerator, its driver opens files and devices.
-    assertEquals(await possible("accelerator"), ["open", "socket", "fork", "kill"]);
+    const files = ["write", "pwrite", "map", "dup", "fcntl", "close"];
+    const changes = ["shared changed", "write changed", "pwrite changed", "map changed"];
+    assertEquals(await possible("accelerator"), ["open", "socket", "fork", "kill", ...files, ...changes]);
     // The attempts do work where nothing was taken.
     const all = await possible("nothing taken");
     assert(
-      ["open", "creat", "system", "socket", "fork", "kill", "rename"].every((name) => all.includes(name)),
+      ["open", "creat", "system", "socket", "fork", "kill", "rename", ...files, ...changes].every((name) =>
+        all.includes(name)
+      ),
       `${all}`,
     );
   },
@@ -88,6 +98,23 @@ Deno.test({
     assertEquals(answer.code, 0);
     daemon.kill("SIGTERM");
     assertEquals((await daemon.outcome).code, 0);
+  },
+});
+
+Deno.test({
+  name: "an engine that may only compute tokenizes a long text in another thread, and serves meanwhile",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve([]);
+    const { enginePid } = daemon;
+    await using client = await connect({ path: `${box.runtimeDir}/infer.v2.sock` });
+    const [tokens, answer] = await Promise.all([
+      client.tokenize("ab".repeat(50_000)),
+      client.generate("Hello.", { maxTokens: 3 }).result(),
+    ]);
+    assert(tokens.length > 1000 && answer.usage.outputTokens > 0);
+    assertEquals(daemon.enginePid, enginePid);
   },
 });
 

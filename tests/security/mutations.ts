@@ -302,6 +302,20 @@ export const MITIGATIONS: readonly Mitigation[] = [
     test: "tests/security/terminal_test.ts",
   },
   {
+    threat: "native code writes the compiled code that Deno runs for this user",
+    file: "src/confinement/confinement.ts",
+    source: "written: unshareWrittenFiles(this.#path)",
+    replacement: "written: []",
+    test: "tests/security/confinement_test.ts",
+  },
+  {
+    threat: "native code writes the compiled code that Deno runs for this user, through memory",
+    file: "src/confinement/written_files.ts",
+    source: "MAP_PRIVATE | MAP_FIXED, fd, offset",
+    replacement: "1 | MAP_FIXED, fd, offset",
+    test: "tests/security/confinement_test.ts",
+  },
+  {
     threat: "any program of the same user opens the debugger",
     file: "src/cli/process_guard.ts",
     source: "withLibc((confiner) => confiner.refuseDebugger());",

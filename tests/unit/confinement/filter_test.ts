@@ -34,7 +34,7 @@ function answer(confinement: Confinement, call: number, ...args: number[]): numb
 }
 
 Deno.test("an engine that computes on the CPU may ask for AMX's registers, and for no other of the processor's settings", () => {
-  const compute: Confinement = { left: "compute", pid: 1 };
+  const compute: Confinement = { left: "compute", pid: 1, written: [] };
   const ARCH_PRCTL = 158;
   const [XTILEDATA, SET_FS] = [18, 0x1002];
   assertEquals(answer(compute, ARCH_PRCTL, 0x1023, XTILEDATA), ALLOWED);
@@ -46,5 +46,24 @@ Deno.test("an accelerator's driver may make folders for the code it compiles, an
   const accelerator: Confinement = { left: "accelerator" };
   assertEquals(answer(accelerator, MKDIR), ALLOWED);
   for (const call of [RENAME, UNLINK]) assertEquals(answer(accelerator, call), REFUSED);
-  assertEquals(answer({ left: "compute", pid: 1 }, MKDIR), REFUSED);
+  assertEquals(answer({ left: "compute", pid: 1, written: [] }, MKDIR), REFUSED);
+});
+
+Deno.test("of files that an engine has open for writing, only reading is left", () => {
+  const compute: Confinement = { left: "compute", pid: 1, written: [9, 15] };
+  const [READ, WRITE, CLOSE, MMAP, PWRITE64, WRITEV, DUP, SENDMSG, FCNTL] = [0, 1, 3, 9, 18, 20, 32, 46, 72];
+  for (const call of [WRITE, CLOSE, PWRITE64, WRITEV, DUP]) {
+    assertEquals([9, 15, 16].map((fd) => answer(compute, call, fd)), [REFUSED, REFUSED, ALLOWED]);
+  }
+  const map = (fd: number): number => answer(compute, MMAP, 0, 4096, 1, 1, fd, 0);
+  assertEquals([9, 15, 16, 0xffffffff].map(map), [REFUSED, REFUSED, ALLOWED, ALLOWED]);
+  assertEquals(answer(compute, READ, 9), ALLOWED);
+  const [DUPFD, SETLK, DUPFD_CLOEXEC] = [0, 6, 1030];
+  assertEquals([DUPFD, SETLK, DUPFD_CLOEXEC].map((command) => answer(compute, FCNTL, 9, command)), [
+    REFUSED,
+    ALLOWED,
+    REFUSED,
+  ]);
+  // With it a descriptor gets another number.
+  assertEquals(answer(compute, SENDMSG, 6), REFUSED);
 });

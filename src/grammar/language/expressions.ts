@@ -50,6 +50,12 @@ type Form =
 /** Limits before matching: expressions of one schema, and derivatives. */
 const MAX_LANGUAGES = 50_000;
 const MAX_WORK = 1_000_000;
+/**
+ * Limits during matching: all expressions, and derivatives for one character, some 10 ms. Nested repetitions have as
+ * many derivatives as there are ways to divide the text among them.
+ */
+const MAX_LANGUAGES_MATCHING = 1_000_000;
+const MAX_STEP_WORK = 50_000;
 /** Maximum words compared individually with another language. */
 const MANY_WORDS = 20_000;
 /** Tries with more nodes are not compared with other words: large enumerations would take too long. */
@@ -66,6 +72,7 @@ export class Expressions {
   #work = 0;
   #mostLanguages = MAX_LANGUAGES;
   #mostWork = MAX_WORK;
+  #isMatching = false;
 
   /** The empty language. */
   readonly none: Language = this.#make("none", false, { op: "none" });
@@ -77,13 +84,27 @@ export class Expressions {
 
   /** Start another schema: resets the work limit. */
   begin(): void {
+    this.#isMatching = false;
     this.#mostLanguages = this.#count + MAX_LANGUAGES;
     this.#mostWork = this.#work + MAX_WORK;
   }
 
-  /** Matching begins: work is bounded by the length of the text from now on. */
+  /** Matching begins: from now on, work is limited for each character, and in total by whoever matches. */
   release(): void {
-    this.#mostLanguages = this.#mostWork = Infinity;
+    this.#isMatching = true;
+    this.#mostLanguages = this.#count + MAX_LANGUAGES_MATCHING;
+    this.#mostWork = Infinity;
+  }
+
+  /** Find the derivatives of a language, with limited work. */
+  protected step<T>(derive: () => T): T {
+    if (!this.#isMatching) return derive();
+    this.#mostWork = this.#work + MAX_STEP_WORK;
+    try {
+      return derive();
+    } finally {
+      this.#mostWork = Infinity;
+    }
   }
 
   /** Derivatives found so far. */
@@ -252,7 +273,7 @@ export class Expressions {
 
   /** The derivative of a language. */
   protected after(language: Language, char: number): Language {
-    if (++this.#work > this.#mostWork) throw new LanguageError("it is too complex");
+    if (++this.#work > this.#mostWork) throw this.#tooComplex();
     const { form } = language;
     switch (form.op) {
       case "none":
@@ -334,8 +355,12 @@ export class Expressions {
     return this.#known.get(key) ?? this.#make(key, machine.accepts(state), { op: "machine", machine, state });
   }
 
+  #tooComplex(): LanguageError {
+    return new LanguageError(this.#isMatching ? "A pattern is too ambiguous to be followed" : "it is too complex");
+  }
+
   #make(key: string, nullable: boolean, form: Form): Language {
-    if (++this.#count > this.#mostLanguages) throw new LanguageError("it is too complex");
+    if (++this.#count > this.#mostLanguages) throw this.#tooComplex();
     const language = { id: this.#count, nullable, open: isOpen(form), form };
     this.#known.set(key, language);
     return language;

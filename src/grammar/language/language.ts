@@ -274,7 +274,7 @@ export class Languages extends Expressions {
 
   #allMoves(language: Language): readonly Move[] {
     let moves = this.#moves.get(language);
-    if (moves === undefined) this.#moves.set(language, moves = this.#findMoves(language));
+    if (moves === undefined) this.#moves.set(language, moves = this.step(() => this.#findMoves(language)));
     return moves;
   }
 

@@ -62,3 +62,25 @@ Deno.test("a language is refused when it would take too long to look through, un
   const at = languageOf("^(?:ab){2,1000000}$", l);
   assert(l.has(at, "ab".repeat(100_000)));
 });
+
+Deno.test("a text is refused where its next character has too many ways to go on", () => {
+  const l = new Languages();
+  l.begin();
+  // There are as many as the text can be divided among the repetitions.
+  let at = languageOf("^(?:(?:(?:x{1,100}){1,100}){1,100}){2}$", l);
+  l.release();
+  const follow = (): void => {
+    for (let length = 0; length < 100; length++) {
+      const [move] = l.moves(at);
+      assert(move !== undefined);
+      at = move.to;
+    }
+  };
+  const begun = l.work;
+  assertThrows(follow, LanguageError, "A pattern is too ambiguous to be followed");
+  assert(l.work - begun < 500_000, `${l.work - begun} derivatives`);
+  // Others are followed to their end, however long they are.
+  at = languageOf("^(?:a?){1000}a{1003}$", l);
+  for (let length = 0; length < 2000; length++) at = l.moves(at)[0]?.to ?? l.none;
+  assert(at.nullable);
+});

@@ -15,6 +15,8 @@ import type { Work } from "../work/work.ts";
 const MOST_FORCED = 256;
 /** States with more stacks are not checked for forced text. */
 const MOST_STACKS_FORCED = 64;
+/** Maximum work on it at a time, in stacks: some milliseconds at most. What was found is sent first. */
+const MOST_WORK_FORCED = 4000;
 
 /** Returned if the work limit was reached. */
 export const COSTLY = "costly";
@@ -140,7 +142,8 @@ export class Grammar {
     if (lacking > 0) return undefined;
     const parts: (string | number)[] = [];
     let text = "";
-    for (let count = 0; count < MOST_FORCED; count++) {
+    const until = this.work + MOST_WORK_FORCED;
+    for (let count = 0; count < MOST_FORCED && this.work <= until; count++) {
       const only = this.#onlyNext(state);
       if (only === null) break;
       if ("char" in only) {

@@ -27,6 +27,9 @@ export interface CharacterWriter {
 /** Unescaped. */
 export const PLAIN_CHARACTERS: CharacterWriter = { name: "plain", write: (_, chars) => [[{ chars }]] };
 
+/** Maximum derivatives for the characters after a state that are forced, a few tenths of a millisecond. */
+const MAX_WORK_FORCED = 2000;
+
 /** Builds the rules of one grammar. */
 export class GrammarBuilder {
   readonly #rules: (Alternatives | LazyRule)[] = [];
@@ -169,11 +172,12 @@ export class GrammarBuilder {
     return rule;
   }
 
-  /** A derivative, with the characters that are forced. */
+  /** A derivative, with the characters that are forced, or some of them if they take long to find. */
   #forced(language: Language, write: CharacterWriter): GrammarSymbol[] {
     const symbols: GrammarSymbol[] = [];
+    const until = this.languages.work + MAX_WORK_FORCED;
     while (language !== this.languages.empty) {
-      const only = this.languages.onlyMove(language);
+      const only = this.languages.work > until ? undefined : this.languages.onlyMove(language);
       const written = only === undefined ? [] : write.write(this, [only.char, only.char]);
       if (only === undefined || written.length !== 1) {
         return [...symbols, { rule: this.#state(language, write, 0, Infinity) }];

@@ -51,11 +51,11 @@ type Form =
 const MAX_LANGUAGES = 50_000;
 const MAX_WORK = 1_000_000;
 /**
- * Limits during matching: all expressions, and derivatives for one character, some 10 ms. Nested repetitions have as
+ * Limits during matching: all expressions, and derivatives for one character, some 20 ms. Nested repetitions have as
  * many derivatives as there are ways to divide the text among them.
  */
 const MAX_LANGUAGES_MATCHING = 1_000_000;
-const MAX_STEP_WORK = 50_000;
+const MAX_STEP_WORK = 20_000;
 /** Maximum words compared individually with another language. */
 const MANY_WORDS = 20_000;
 /** Tries with more nodes are not compared with other words: large enumerations would take too long. */

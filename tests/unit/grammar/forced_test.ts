@@ -1,9 +1,10 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Forced } from "../../../src/grammar/constraint.ts";
 import { parseGbnf } from "../../../src/grammar/gbnf.ts";
 import { Grammar } from "../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
 import type { Position } from "../../../src/grammar/grammar_state.ts";
+import { compile } from "./json_schema/support.ts";
 
 const encoder = new TextEncoder();
 
@@ -48,4 +49,16 @@ Deno.test("Grammar forces named tokens with the texts between them", () => {
   ]);
   const grammar = new Grammar(rules);
   assertEquals(grammar.forced(grammar.start), { parts: ["a", 7, "bc"], complete: false });
+});
+
+Deno.test("Grammar forces a portion when each character takes long to find", () => {
+  const grammar = new Grammar(compile({ type: "string", pattern: "^(?:a?){1000}a{1003}$" }));
+  const start = grammar.work;
+  const begun = grammar.advance(grammar.start, encoder.encode('"')) as Position;
+  const followed = grammar.work;
+  assert(followed - start < 20_000, `${followed - start} for the first character`);
+  const { parts, complete } = grammar.forced(begun) as Forced;
+  const found = parts.join("").length;
+  assert(found > 0 && found < 256, `${found} characters`);
+  assert(!complete && grammar.work - followed < 20_000, `${grammar.work - followed} for what is forced`);
 });

@@ -111,9 +111,10 @@ Deno.test({
     await using client = await connect({ path: `${box.runtimeDir}/infer.v2.sock` });
     const [tokens, answer] = await Promise.all([
       client.tokenize("ab".repeat(50_000)),
-      client.generate("Hello.", { maxTokens: 3 }).result(),
+      box.run(["generate", "Hello."]),
     ]);
-    assert(tokens.length > 1000 && answer.usage.outputTokens > 0);
+    assertEquals(answer.code, 0);
+    assert(tokens.length > 1000);
     assertEquals(daemon.enginePid, enginePid);
   },
 });

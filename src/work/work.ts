@@ -9,6 +9,9 @@
  */
 export type Work<T> = Generator<Promise<unknown> | void, T, void>;
 
+/** Work that is done at once, for what follows it. */
+export function* nothing(): Work<void> {}
+
 /**
  * Run to completion.
  *

@@ -12,10 +12,19 @@ import type { Slot } from "./slots.ts";
 import type { Rows } from "./step_batch.ts";
 import { oddsOf } from "./sampling/token_odds.ts";
 import type { Workbench } from "./work/workbench.ts";
+import { nothing, type Work } from "../../work/work.ts";
+
+/**
+ * Where tokens take longer than this to draw, in milliseconds, other streams do not wait for it: they are drawn in the
+ * time for work between steps.
+ */
+const LONG_DRAW_MS = 4;
 
 export interface AnsweringOptions {
   readonly decoder: Pick<Decoder, "logits">;
   readonly bench: Workbench;
+  /** All slots but this one. */
+  readonly others: (slot: Slot<Running>) => readonly Slot<Running>[];
   readonly now: () => number;
   readonly tell: (events: readonly EngineEvent[]) => void;
   /** Truncates a slot to this many tokens. */
@@ -58,9 +67,19 @@ export class Answering {
     source?.learn(guessed.length, right, steps);
   }
 
-  /** Samples the next token from its row and reports it. */
+  /** Samples the next token from its row, now or between steps. */
   #sample(slot: Slot<Running>, logits: Float32Array): void {
     const running = slot.job as Running;
+    const keepsUp = ({ job }: Slot<Running>): boolean => job !== undefined && !job.paused && job.drawMs <= LONG_DRAW_MS;
+    if (running.drawMs <= LONG_DRAW_MS || !this.#options.others(slot).some(keepsUp)) return this.#draw(slot, logits);
+    running.row = logits.slice();
+    this.#drawWhen(slot, nothing());
+  }
+
+  /** Samples the next token from its row and reports it. */
+  #draw(slot: Slot<Running>, logits: Float32Array): void {
+    const running = slot.job as Running;
+    const started = this.#options.now();
     try {
       // An answer may begin with forced tokens.
       if (running.completion === 0 && this.#forward(slot, running)) return;
@@ -69,20 +88,28 @@ export class Answering {
       else this.#take(slot, token, logits);
     } catch (error) {
       this.#refuse(slot, error);
+    } finally {
+      running.drew(this.#options.now() - started);
     }
   }
 
   /** Computes the token mask between steps; the answer is left out of steps until then. */
   #find(slot: Slot<Running>, logits: Float32Array): void {
     const running = slot.job as Running;
-    const { id, answer } = running.job;
-    const find = answer.constraint?.find;
+    const find = running.job.answer.constraint?.find;
     if (find === undefined) throw new Error("This constraint cannot compute its token mask");
-    const row = running.row = running.row ?? logits.slice();
-    this.#options.bench.add(id, find(), {
+    running.row ??= logits.slice();
+    this.#drawWhen(slot, find());
+  }
+
+  /** Draws from the row that the answer keeps when this work is done. */
+  #drawWhen(slot: Slot<Running>, work: Work<void>): void {
+    const running = slot.job as Running;
+    const row = running.row as Float32Array;
+    this.#options.bench.add(running.job.id, work, {
       done: () => {
         running.row = undefined;
-        this.#sample(slot, row);
+        this.#draw(slot, row);
       },
       failed: (error) => this.#refuse(slot, error),
     });

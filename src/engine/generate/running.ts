@@ -60,8 +60,11 @@ export class Running {
   /** Tokens drafted and accepted. */
   drafted = 0;
   accepted = 0;
-  /** Logits row to sample from once the token mask is known. */
+  /** Logits row to sample from once the token mask is known, or there is time. */
   row: Float32Array | undefined;
+  /** How long it takes to draw a token, in milliseconds: the shorter of the last two times, since one may be disturbed. */
+  drawMs = 0;
+  #lastDrawMs = 0;
   firstAt: number | undefined;
   /** Tokens of the prompt that were last reported as processed; absent: none were. */
   told: number | undefined;
@@ -75,6 +78,12 @@ export class Running {
     this.limit = cellsOf(job, contextTokens);
     if (job.returnTokens) this.#written = [];
     this.paused = paused;
+  }
+
+  /** A token was drawn in this time. */
+  drew(ms: number): void {
+    this.drawMs = Math.min(ms, this.#lastDrawMs);
+    this.#lastDrawMs = ms;
   }
 
   /** Appends a token to the answer, to be decoded. */

@@ -38,8 +38,6 @@ export interface SchedulerOptions {
   readonly now?: () => number;
 }
 
-/** Duration of a work slice while nothing is decoded; the engine checks for requests in between. */
-const ALONE_WORK_MS = 5;
 interface Waiting {
   readonly job: Job;
   /** State of a request that was preempted because its reader was slow. */
@@ -81,6 +79,7 @@ export class Scheduler {
     this.#answering = new Answering({
       decoder: options.decoder,
       bench: this.#bench,
+      others: (slot) => this.#slots.all.filter((other) => other !== slot),
       now: this.#now,
       tell: (events) => this.#events.push(...events),
       truncate: (slot, length) => this.#truncate(slot, length),
@@ -231,7 +230,7 @@ export class Scheduler {
   /** While decoding, work only as long as the budget allows, so that streams keep their speed. */
   #work(): void {
     if (!this.#bench.busy) return;
-    if (!this.#decodes) return this.#bench.work(ALONE_WORK_MS);
+    if (!this.#decodes) return this.#bench.work();
     if (!this.#budget.hasTime) return;
     const started = this.#now();
     this.#bench.work(this.#budget.ms);

@@ -28,6 +28,11 @@ const EXPONENTIALS = Float32Array.from(
   { length: EXPONENT_END * STEPS },
   (_, step) => Math.exp(-(step + 0.5) / STEPS),
 );
+/** From so many candidates on they are sorted by their bits. */
+const MANY = 4096;
+const DIGIT_BITS = 11;
+const DIGITS = 3;
+
 /** Histogram buckets per logit unit, for distributions with very many likely tokens. */
 const CLASSES = 256;
 
@@ -242,6 +247,7 @@ function selectMany(logits: Float32Array, mass: number): number {
 
 /** Keeps the `limit` largest candidates, in descending order; ties go to the lower token. */
 export function sortLargest(all: number, limit: number): number {
+  if (limit >= MANY && all >= MANY) return sortByBits(all, limit);
   const tokens = candidateToken;
   const weights = candidateWeight;
   let count = 0;
@@ -278,6 +284,58 @@ export function sortLargest(all: number, limit: number): number {
     tokens[end] = leastToken;
   }
   return count;
+}
+
+/** The same for very many candidates, which are logits in token order: a radix sort, whose time does not depend on order. */
+function sortByBits(all: number, limit: number): number {
+  // The sign of a zero does not count.
+  const logits = Float32Array.from({ length: all }, (_, i) => (candidateWeight[i] as number) + 0);
+  const bits = new Uint32Array(logits.buffer);
+  // Ascending keys are descending logits: positive ones have their order of bits turned round, negative ones keep it.
+  for (let i = 0; i < all; i++) {
+    const one = bits[i] as number;
+    bits[i] = one >>> 31 === 0 ? ~one & 0x7fffffff : one;
+  }
+  let [keys, sortedKeys] = [bits, new Uint32Array(all)];
+  let [tokens, sortedTokens] = [candidateToken.slice(0, all), new Int32Array(all)];
+  const ends = new Uint32Array(1 << DIGIT_BITS);
+  for (let digit = 0; digit < DIGITS; digit++) {
+    const shift = digit * DIGIT_BITS;
+    ends.fill(0);
+    for (let i = 0; i < all; i++) {
+      const value = digitAt(keys[i] as number, shift);
+      ends[value] = (ends[value] as number) + 1;
+    }
+    let sum = 0;
+    for (let value = 0; value < ends.length; value++) {
+      const many = ends[value] as number;
+      ends[value] = sum;
+      sum += many;
+    }
+    for (let i = 0; i < all; i++) {
+      const key = keys[i] as number;
+      const value = digitAt(key, shift);
+      const at = ends[value] as number;
+      ends[value] = at + 1;
+      sortedKeys[at] = key;
+      sortedTokens[at] = tokens[i] as number;
+    }
+    [keys, sortedKeys] = [sortedKeys, keys];
+    [tokens, sortedTokens] = [sortedTokens, tokens];
+  }
+  for (let i = 0; i < all; i++) {
+    const key = keys[i] as number;
+    keys[i] = key >>> 31 === 0 ? ~key & 0x7fffffff : key;
+  }
+  const count = Math.min(all, limit);
+  const sorted = new Float32Array(keys.buffer);
+  for (let i = 0; i < count; i++) candidateWeight[i] = sorted[i] as number;
+  candidateToken.set(count === all ? tokens : tokens.subarray(0, count));
+  return count;
+}
+
+function digitAt(key: number, shift: number): number {
+  return key >>> shift & (1 << DIGIT_BITS) - 1;
 }
 
 /** Descending by weight, then ascending by token. */

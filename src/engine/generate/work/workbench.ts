@@ -4,6 +4,9 @@
  */
 import type { Work } from "../../../work/work.ts";
 
+/** How long it works while nothing is decoded, in milliseconds; the engine checks for requests in between. */
+const ALONE_MS = 5;
+
 export interface Outcome<T> {
   done(value: T): void;
   failed(error: unknown): void;
@@ -70,7 +73,7 @@ export class Workbench {
   }
 
   /** Run slices round robin for this many milliseconds; at least one. */
-  work(ms: number): void {
+  work(ms = ALONE_MS): void {
     const until = this.#now() + ms;
     for (let task = this.#ready.shift(); task !== undefined; task = this.#ready.shift()) {
       const { over, beside } = task.next();

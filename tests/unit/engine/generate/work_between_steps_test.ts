@@ -144,6 +144,18 @@ function costly(find: () => Work<void>): Constraint {
   };
 }
 
+/** Allows everything, but asking it takes time. */
+function slow(clock: Clock, ms: number): Constraint {
+  return {
+    allows: () => {
+      clock.ms += ms;
+      return true;
+    },
+    accept: () => {},
+    complete: false,
+  };
+}
+
 /** Between two tokens of a stream, the longest time. */
 function longestGap({ steps }: RoundDecoder): number {
   return Math.max(...steps.slice(1).map(({ at }, i) => at - (steps[i]?.at as number)));
@@ -235,6 +247,26 @@ Deno.test("Scheduler reads a prompt in the portions that streams allow while one
   until((events) => events.some((event) => event.id === 4 && "done" in event));
   const most = Math.max(...decoder.steps.slice(before).map(({ tokens }) => tokens));
   assert(most <= 320, `${most} tokens in a step`);
+});
+
+Deno.test("Scheduler leaves a stream its speed beside one whose tokens take long to draw", () => {
+  const { scheduler, clock, until } = setUp();
+  scheduler.submit(job(1));
+  until((events) => textsOf(events, 1).length >= 5);
+  const from = clock.ms;
+  scheduler.submit(job(2, slow(clock, 2 * STEP_MS)));
+  const events = until((events) => textsOf(events, 2).length >= 20);
+  // Each token once, and in order.
+  assertEquals(textsOf(events, 2), "BCDEFGHIJKLMNOPQRSTU");
+  const speed = textsOf(events, 1).length / (clock.ms - from);
+  assert(speed > 0.8 / STEP_MS, `${speed * STEP_MS} of its speed`);
+});
+
+Deno.test("Scheduler draws at once what takes long where no other stream would wait for it", () => {
+  const { scheduler, decoder, clock, until } = setUp();
+  for (const id of [1, 2]) scheduler.submit(job(id, slow(clock, 2 * STEP_MS)));
+  until((events) => textsOf(events, 1).length >= 10);
+  assertEquals(decoder.steps.slice(1).filter(({ tokens }) => tokens !== 2), []);
 });
 
 Deno.test("Scheduler refuses the request when it is given up to find out what may come", () => {

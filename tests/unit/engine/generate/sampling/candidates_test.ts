@@ -42,7 +42,7 @@ const ROWS: readonly (readonly [string, Float32Array])[] = [
 for (const [name, logits] of ROWS) {
   Deno.test(`selectLargest finds the largest in order, of equal ones the first: ${name}`, () => {
     const expected = sorted(logits);
-    for (const limit of [1, 20, 64, 500, 2000]) {
+    for (const limit of [1, 20, 64, 500, 2000, 4096, 20_000, SIZE - 1, SIZE]) {
       assertEquals(tokens(selectLargest(logits, limit)), expected.slice(0, limit), `${limit}`);
     }
   });

@@ -65,11 +65,11 @@ export interface TokenizerFrame {
   /** The request's type. */
   type: TokenizerType;
   /** For `tokenize`: ids of tokens. */
-  tokens?: number[];
+  tokens?: readonly number[];
   /** For `detokenize` without `pieces` the text, for `apply_template` the prompt. */
   text?: string;
   /** For `detokenize` with `pieces`: the bytes of each token, 0 to 255. */
-  pieces?: number[][];
+  pieces?: readonly (readonly number[])[];
   /** For `count`: tokens of the rendered conversation. */
   input_tokens?: number;
   /** The model's name. */

@@ -174,6 +174,8 @@ export type TokenizerRequest<Text extends LongText = string> =
     readonly tokens: readonly number[];
     /** Each token's bytes are wanted in place of the text. */
     readonly pieces: boolean;
+    /** The number of the first of these tokens, where they are a part of more; default 0. */
+    readonly from?: number;
   }
   | { readonly type: "count" | "apply_template"; readonly conversation: Conversation<Text> };
 

@@ -35,6 +35,9 @@ import { readTools } from "./tools.ts";
 const TYPES: readonly TokenizerType[] = ["tokenize", "detokenize", "count", "apply_template"];
 const TOKEN: NumberLimits = { min: 0, whole: true };
 
+/** Elements of a list that are written in one turn, some milliseconds. */
+const ELEMENTS_PER_TURN = 16_384;
+
 /** The type of a tokenizer request; undefined for any other `type`. */
 export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
   return TYPES.find((known) => known === type);
@@ -46,18 +49,44 @@ export function readTokenizer(
   type: TokenizerType,
   fields: Readonly<Record<string, unknown>>,
 ): ResolvedRequest<TokenizerFrame> {
+  return readWith(id, { type, fields, begin: () => (end) => end });
+}
+
+/**
+ * The same, for a line: long lists are written in parts.
+ *
+ * @throws {InvalidRequestError} If it is invalid.
+ */
+export function readTokenizerLine(
+  id: string,
+  type: TokenizerType,
+  fields: Readonly<Record<string, unknown>>,
+): ResolvedRequest {
+  return readWith(id, { type, fields, begin: lineRendering });
+}
+
+function readWith<R>(id: string, { type, fields, begin }: {
+  readonly type: TokenizerType;
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** How one answer is finished. */
+  readonly begin: () => (end: Terminal<TokenizerFrame>) => Terminal<R> | undefined;
+}): ResolvedRequest<R> {
   const request = readRequest(type, fields);
   return {
     id,
     ...readModel(fields),
     isShort: true,
-    answer: (backend, signal): WholeAnswer<TokenizerFrame, TokenizerAnswer> => {
+    answer: (backend, signal): WholeAnswer<R, TokenizerAnswer> => {
       if (backend.tokenizer === undefined) {
         throw new InvalidRequestError(
           `"${type}" cannot be answered by backend "${backend.name}": it does not know its model's tokens`,
         );
       }
-      return { answer: backend.tokenizer(request, signal), render: (answer) => render(answer, { id, type, backend }) };
+      const finish = begin();
+      return {
+        answer: backend.tokenizer(request, signal),
+        render: (answer) => finish(render(answer, { id, type, backend })),
+      };
     },
   };
 }
@@ -143,8 +172,23 @@ function render(
   return { frame, stopReason: "end", usage };
 }
 
+/** Writes a long list of a frame in parts, others as they are. */
+function lineRendering(): (end: Terminal<TokenizerFrame>) => Terminal | undefined {
+  const parts: string[] = [];
+  let written = 0;
+  return (end) => {
+    const { frame: { tokens, pieces, ...frame } } = end;
+    const [name, list] = tokens === undefined ? ["pieces", pieces ?? []] as const : ["tokens", tokens] as const;
+    if (list.length <= ELEMENTS_PER_TURN) return end;
+    parts.push(JSON.stringify(list.slice(written, written + ELEMENTS_PER_TURN)).slice(1, -1));
+    written += ELEMENTS_PER_TURN;
+    if (written < list.length) return undefined;
+    return { ...end, frame: `${JSON.stringify(frame).slice(0, -1)},"${name}":[${parts.join(",")}]}\n` };
+  };
+}
+
 function toFields(answer: TokenizerAnswer): Pick<TokenizerFrame, "tokens" | "text" | "pieces" | "input_tokens"> {
-  if ("tokens" in answer) return { tokens: [...answer.tokens] };
-  if ("pieces" in answer) return { pieces: answer.pieces.map((piece) => [...piece]) };
+  if ("tokens" in answer) return { tokens: answer.tokens };
+  if ("pieces" in answer) return { pieces: answer.pieces };
   return "text" in answer ? { text: answer.text } : { input_tokens: answer.count };
 }

@@ -48,7 +48,7 @@ import { readConversation } from "./blocks.ts";
 import { readGrammar, readSampling } from "./generation.ts";
 import { readInfill } from "./infill.ts";
 import type { Surface } from "./surface.ts";
-import { readRendering, readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
+import { readRendering, readTokenizerLine, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
 import { defined } from "../inference/objects.ts";
 
@@ -80,7 +80,7 @@ export const v2Surface: Surface = {
   read(value: unknown): ResolvedRequest {
     const { id, fields } = readRequest(value);
     const tokenizerType = tokenizerTypeOf(fields.type);
-    if (tokenizerType !== undefined) return readTokenizer(id, tokenizerType, fields);
+    if (tokenizerType !== undefined) return readTokenizerLine(id, tokenizerType, fields);
     const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
     const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
     const request: GenerationRequest<LongText> = {

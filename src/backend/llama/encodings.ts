@@ -32,6 +32,8 @@ interface Pending {
 }
 
 const FLOAT_BYTES = 4;
+/** Tokens that the engine detokenizes at once: it writes an answer between two steps. */
+const MAX_DETOKENIZED = 4096;
 
 export class Encodings {
   readonly #options: EncodingsOptions;
@@ -72,6 +74,34 @@ export class Encodings {
 
   /** @throws {InvalidRequestError} If the model cannot serve it. */
   tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
+    return request.type === "detokenize" && request.tokens.length > MAX_DETOKENIZED
+      ? this.#detokenized(request, signal)
+      : this.#tokenizer(request, signal);
+  }
+
+  async #detokenized(
+    { tokens, pieces: inPieces }: Extract<TokenizerRequest, { type: "detokenize" }>,
+    signal: AbortSignal,
+  ): Promise<TokenizerAnswer> {
+    const all: (readonly number[])[] = [];
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    let text = "";
+    for (let from = 0; from < tokens.length; from += MAX_DETOKENIZED) {
+      const part = {
+        type: "detokenize",
+        tokens: tokens.slice(from, from + MAX_DETOKENIZED),
+        pieces: true,
+        from,
+      } as const;
+      const answer = await this.#tokenizer(part, signal);
+      if (!("pieces" in answer)) throw new Error("The engine's answer has no pieces");
+      if (inPieces) all.push(...answer.pieces);
+      else text += decoder.decode(Uint8Array.from(answer.pieces.flat()), { stream: true });
+    }
+    return inPieces ? { pieces: all } : { text: text + decoder.decode() };
+  }
+
+  #tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
     return this.#ask({
       message: (id) => ({ op: "tokenizer", id, request }),
       signal,

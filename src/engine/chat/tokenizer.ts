@@ -40,7 +40,7 @@ export class Tokenizer {
       case "tokenize":
         return { tokens: Array.from(yield* this.#tokenize(request)) };
       case "detokenize": {
-        const pieces = yield* this.#pieces(request.tokens);
+        const pieces = yield* this.#pieces(request);
         return request.pieces ? { pieces: pieces.map((piece) => Array.from(piece)) } : { text: textOf(pieces) };
       }
       case "count":
@@ -58,12 +58,15 @@ export class Tokenizer {
   }
 
   /** Bytes of each token; a character may span tokens. Control tokens become their names. */
-  *#pieces(tokens: readonly number[]): Work<readonly Uint8Array[]> {
+  *#pieces(
+    { tokens, from = 0 }: Extract<TokenizerRequest, { type: "detokenize" }>,
+  ): Work<readonly Uint8Array[]> {
     const { vocabularySize } = this.#model;
     const pieces: Uint8Array[] = [];
     for (const [index, token] of tokens.entries()) {
       if (token >= vocabularySize) {
-        throw new TokenizerError(`"tokens[${index}]" must be an integer from 0 to ${vocabularySize - 1}, got ${token}`);
+        const name = `tokens[${from + index}]`;
+        throw new TokenizerError(`"${name}" must be an integer from 0 to ${vocabularySize - 1}, got ${token}`);
       }
       const piece = this.#model.piece(token);
       pieces.push(piece.length > 0 ? piece : encoder.encode(this.#model.describe(token)));

@@ -32,6 +32,32 @@ async function asked(fields: Record<string, unknown>, value: TokenizerAnswer): P
   return [backend.asked, frame];
 }
 
+Deno.test("Long lists of tokens and pieces are written in parts, between which others are served", async () => {
+  for (const length of [16_384, 16_385, 100_000]) {
+    const tokens = Array.from({ length }, (_, i) => i * 7 % 1000);
+    const pieces = tokens.map((token) => [token % 256, 1]);
+    for (
+      const [request, value] of [
+        [{ type: "tokenize", text: "a" }, { tokens }],
+        [{ type: "detokenize", tokens: [1], pieces: true }, { pieces }],
+      ] as const
+    ) {
+      const { answer } = v2Surface.read({ id: "7", ...request });
+      const answering = answer(new Answering(value), new AbortController().signal);
+      if (!("answer" in answering)) throw new Error("It is a stream");
+      const whole = await answering.answer;
+      let turns = 1;
+      let end = answering.render(whole);
+      for (; end === undefined; turns++) end = answering.render(whole);
+      assertEquals(turns, Math.ceil(length / 16_384));
+      const { frame } = end;
+      const { id, type, model, backend, ...list } = typeof frame === "string" ? JSON.parse(frame) : frame;
+      assertEquals([id, type, model, backend], ["7", request.type, "controlled", "b"]);
+      assertEquals(list, value);
+    }
+  }
+});
+
 Deno.test("tokenize, detokenize, count and apply_template are asked of the backend, and answered in one frame", async () => {
   assertEquals(await asked({ type: "tokenize", text: "hi" }, { tokens: [1, 2] }), [
     [{ type: "tokenize", text: "hi", addSpecial: false, parseSpecial: false }],

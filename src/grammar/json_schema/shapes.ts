@@ -135,7 +135,8 @@ export function* shapesOf(demand: Demand, context: ShapeContext, at: Path): Work
     if (object !== undefined) shapes.push(object);
   }
   add(ARRAY, () => arrayShape(demand.array, context, at));
-  add(STRING, () => stringShape(demand.string, context));
+  const string = (types & STRING) === 0 ? undefined : yield* stringShape(demand.string, context);
+  if (string !== undefined) shapes.push(string);
   add(NUMBER, () => numberShape(demand.number, context));
   add(BOOLEAN, () => {
     const values = [true, false].filter((value) => (booleans & (value ? 2 : 1)) !== 0);
@@ -146,12 +147,7 @@ export function* shapesOf(demand: Demand, context: ShapeContext, at: Path): Work
 }
 
 /** Precompute the languages that shapes need, in slices. */
-function* lookAhead({ types, string, number }: Demand, { languages }: ShapeContext): Work<void> {
-  if ((types & STRING) !== 0 && string.texts.length > 0) {
-    const language = textsOf(string, languages);
-    const isBounded = string.least > 0 || string.most < Infinity;
-    if (!isSimple(language) || isBounded && languages.lengths(language) === undefined) yield* languages.walk(language);
-  }
+function* lookAhead({ types, number }: Demand, { languages }: ShapeContext): Work<void> {
   if ((types & NUMBER) !== 0 && number.values === undefined && !(number.integer && number.fraction)) {
     yield* languages.lookFor(numbersOf(number, languages));
   }
@@ -161,12 +157,15 @@ function textsOf({ texts }: StringDemand, languages: Languages): Language {
   return languages.and(...texts.map(({ language }) => language));
 }
 
-function stringShape(string: StringDemand, { languages }: ShapeContext): ScalarShape | undefined {
+function* stringShape(string: StringDemand, { languages }: ShapeContext): Work<ScalarShape | undefined> {
   const { texts, least, most } = string;
   if (least > most) return undefined;
   try {
-    const bounded = boundedTexts(textsOf(string, languages), { least, most }, languages);
-    if (bounded !== undefined && !isSimple(bounded.language)) languages.explore(bounded.language);
+    const language = textsOf(string, languages);
+    const isBounded = least > 0 || most < Infinity;
+    if (!isSimple(language) || isBounded && languages.lengths(language) === undefined) yield* languages.walk(language);
+    const bounded = yield* boundedTexts(language, { least, most }, languages);
+    if (bounded !== undefined && !isSimple(bounded.language)) yield* languages.explore(bounded.language);
     return bounded && { type: "string", ...bounded };
   } catch (error) {
     const last = texts.at(-1);
@@ -180,18 +179,20 @@ function stringShape(string: StringDemand, { languages }: ShapeContext): ScalarS
  *
  * @returns `undefined` if there are none.
  */
-function boundedTexts(
+function* boundedTexts(
   language: Language,
   { least, most }: { readonly least: number; readonly most: number },
   languages: Languages,
-): { readonly language: Language; readonly least: number; readonly most: number } | undefined {
+): Work<{ readonly language: Language; readonly least: number; readonly most: number } | undefined> {
   try {
+    yield* languages.lookFor(language);
     return languages.hasLength(language, least, most) ? { language, least, most } : undefined;
   } catch (error) {
     if (!(error instanceof LanguageError) || least > LEAST_FOLLOWED) throw error;
     // Too many states for length tables; the length is intersected as another language.
     const texts = languages.and(language, languages.repeat(languages.chars(ALL_CHARS), least, most));
     if (!isSimple(texts)) throw error;
+    yield* languages.lookFor(texts);
     return languages.isEmpty(texts) ? undefined : { language: texts, least: 0, most: Infinity };
   }
 }

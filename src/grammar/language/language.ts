@@ -122,15 +122,20 @@ export class Languages extends Expressions {
   }
 
   /**
-   * Compute all derivatives, so that no search is needed during matching.
+   * Compute all derivatives, so that no search is needed during matching; in slices.
    *
    * @throws {LanguageError} If the work limit is exceeded.
    */
-  explore(language: Language): void {
+  *explore(language: Language): Work<void> {
     const seen = new Set([language]);
+    let end = this.work + PIECE_WORK;
     for (const state of seen) {
       if (seen.size > MAX_TABLE) throw new LanguageError("it is too complex beside what else is demanded");
+      for (const { to } of this.#allMoves(state)) yield* this.lookFor(to);
       for (const { to } of this.moves(state)) seen.add(to);
+      if (this.work < end) continue;
+      yield;
+      end = this.work + PIECE_WORK;
     }
   }
 

@@ -1,4 +1,4 @@
-import { assert, assertThrows } from "@std/assert";
+import { assert, assertInstanceOf, assertThrows } from "@std/assert";
 import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { Grammar } from "../../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
@@ -6,17 +6,43 @@ import { compileSchemaInPieces } from "../../../../src/grammar/json_schema/json_
 import { finish } from "../../../../src/work/work.ts";
 import { encoder, PATH } from "./support.ts";
 
-/** All pieces of a compilation: how many there are, and the most derivatives that one of them looks at. */
-function pieces(schema: unknown): { readonly count: number; readonly most: number; readonly grammar: Grammar } {
+interface Pieces {
+  readonly count: number;
+  /** The most derivatives that one of them looks at. */
+  readonly most: number;
+}
+
+/** All pieces of a compilation. */
+function pieces(schema: unknown): Pieces & { readonly grammar: Grammar } {
+  const { error, grammar, ...all } = tried(schema);
+  if (grammar === undefined) throw error;
+  return { ...all, grammar };
+}
+
+/** All pieces of a compilation that fails, also the one in which it does. */
+function piecesUntilRefused(schema: unknown): Pieces & { readonly error: GrammarError } {
+  const { error, ...all } = tried(schema);
+  assertInstanceOf(error, GrammarError);
+  return { ...all, error };
+}
+
+function tried(schema: unknown): Pieces & { readonly grammar?: Grammar; readonly error?: unknown } {
   const builder = new GrammarBuilder();
   const work = compileSchemaInPieces(schema, { builder, path: PATH });
   let [count, most, before] = [0, 0, 0];
   for (;;) {
-    const { done, value } = work.next();
+    let piece: ReturnType<typeof work.next> | undefined;
+    let error: unknown;
+    try {
+      piece = work.next();
+    } catch (thrown) {
+      error = thrown;
+    }
     count++;
     most = Math.max(most, builder.languages.work - before);
     before = builder.languages.work;
-    if (done) return { count, most, grammar: new Grammar(builder.build(value)) };
+    if (piece === undefined) return { count, most, error };
+    if (piece.done) return { count, most, grammar: new Grammar(builder.build(piece.value)) };
   }
 }
 
@@ -35,6 +61,25 @@ Deno.test("a language is looked through in pieces when it has many states", () =
   assert(count > 5, `${count}`);
   assert(most < 20_000, `${most}`);
 });
+
+/** Looks ahead for 30 letters, each with more behind it than the one before. */
+const LOOKAHEADS = Array.from({ length: 30 }, (_, i) => `(?=.*${String.fromCharCode(97 + i % 26)}.{${i + 5}})`).join(
+  "",
+);
+
+for (
+  const [name, schema] of [
+    ["looks ahead for many things", { type: "string", pattern: `^${LOOKAHEADS}.*$` }],
+    ["does so within a length", { type: "string", pattern: `^${LOOKAHEADS}.*$`, minLength: 10, maxLength: 500 }],
+    ["looks back", { type: "string", pattern: "(?<=a.{21})b(?<!c.{31})" }],
+  ] as const
+) {
+  Deno.test(`a pattern that ${name} is found too complex in pieces`, () => {
+    const { most, error } = piecesUntilRefused(schema);
+    assert(error.message.includes("too complex"), error.message);
+    assert(most < 10_000, `${most}`);
+  });
+}
 
 Deno.test("alternatives are read in pieces when there are many", () => {
   const either = { anyOf: [{ minimum: 1 }, { maximum: -1 }, { type: "string" }] };

@@ -56,6 +56,8 @@ const MAX_WORK = 1_000_000;
  */
 const MAX_LANGUAGES_MATCHING = 1_000_000;
 const MAX_STEP_WORK = 20_000;
+/** The same for one character where it has to be searched for whether a text can still be completed, some 20 ms, too. */
+export const MAX_SEARCH_WORK = 50_000;
 /** Maximum words compared individually with another language. */
 const MANY_WORDS = 20_000;
 /** Tries with more nodes are not compared with other words: large enumerations would take too long. */
@@ -96,10 +98,10 @@ export class Expressions {
     this.#mostWork = Infinity;
   }
 
-  /** Find the derivatives of a language, with limited work. */
-  protected step<T>(derive: () => T): T {
-    if (!this.#isMatching) return derive();
-    this.#mostWork = this.#work + MAX_STEP_WORK;
+  /** Find derivatives, with limited work in matching. A step within another is part of it. */
+  protected step<T>(derive: () => T, most = MAX_STEP_WORK): T {
+    if (!this.#isMatching || this.#mostWork < Infinity) return derive();
+    this.#mostWork = this.#work + most;
     try {
       return derive();
     } finally {

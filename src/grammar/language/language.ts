@@ -2,7 +2,7 @@
 import type { CharSet } from "../rules.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { ALL_CHARS, intersection, kindsOf, normalized } from "./chars.ts";
-import { Expressions, type Language, LanguageError } from "./expressions.ts";
+import { Expressions, type Language, LanguageError, MAX_SEARCH_WORK } from "./expressions.ts";
 import { type Interval, LengthTable, productOfLengths, repeatedLengths, unionOfLengths } from "./lengths.ts";
 
 export { type Language, LanguageError, type Machine } from "./expressions.ts";
@@ -46,7 +46,10 @@ export class Languages extends Expressions {
     const moves = this.#allMoves(language);
     if (!language.open) return moves;
     let live = this.#liveMoves.get(language);
-    if (live === undefined) this.#liveMoves.set(language, live = moves.filter(({ to }) => !this.isEmpty(to)));
+    if (live === undefined) {
+      live = this.step(() => moves.filter(({ to }) => !this.isEmpty(to)), MAX_SEARCH_WORK);
+      this.#liveMoves.set(language, live);
+    }
     return live;
   }
 
@@ -83,7 +86,7 @@ export class Languages extends Expressions {
       case "repeat":
         return this.isEmpty(form.part);
       default:
-        return finish(this.#search(language));
+        return this.step(() => finish(this.#search(language)), MAX_SEARCH_WORK);
     }
   }
 

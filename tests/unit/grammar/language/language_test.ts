@@ -64,6 +64,20 @@ Deno.test("a language is refused when it would take too long to look through, un
   assert(l.has(at, "ab".repeat(100_000)));
 });
 
+Deno.test("a text is refused where it takes too long to find out whether it can be completed", () => {
+  const l = new Languages();
+  l.begin();
+  // Z completes all at once; without it, each letter is to have another number of characters behind it.
+  const letters = Array.from({ length: 30 }, (_, i) => `(?=Z|.*${String.fromCharCode(97 + i % 26)}.{${i + 5}})`);
+  const at = languageOf(`^${letters.join("")}.*$`, l);
+  assert(!l.isEmpty(at));
+  l.release();
+  const before = l.work;
+  assertThrows(() => l.moves(at), LanguageError, "too ambiguous");
+  const work = l.work - before;
+  assert(work < 60_000, `${work}`);
+});
+
 Deno.test("a text is refused where its next character has too many ways to go on", () => {
   const l = new Languages();
   l.begin();

@@ -26,6 +26,7 @@ import { MemoryError } from "./native/memory.ts";
 import type { EngineEvent, EngineRequest, ToEngine } from "./ipc/messages.ts";
 import { ModelError } from "./native/first_look.ts";
 import { confineEarly } from "./permissions.ts";
+import { Lookout } from "./ipc/lookout.ts";
 import { Pulse } from "./ipc/pulse.ts";
 import { TokenizerError } from "./chat/tokenizer.ts";
 import type { Job } from "./generate/running.ts";
@@ -33,9 +34,6 @@ import type { Work } from "../work/work.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { type Encoding, type Engine, type Generating, load } from "./load.ts";
 import { errorText } from "../log/error_text.ts";
-
-/** Poll interval for messages while only other threads compute. */
-const LOOK_MS = 2;
 
 /** Tokenize a request and compile its constraints; validates it first. */
 function* prepare({ answers, model, defaults }: Generating, id: number, asked: EngineRequest): Work<Job> {
@@ -191,28 +189,20 @@ async function main(): Promise<void> {
   for (const message of early) handle(engine, message);
 
   const { scheduler } = engine;
+  const lookout = new Lookout();
   while (!inbox.ended) {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();
     const { beside, busyIn } = engine.purpose === "generate"
       ? engine.scheduler
       : { beside: undefined, busyIn: undefined };
-    if (beside !== undefined) await lookAround(beside, idle);
+    if (beside !== undefined) await lookout.look(beside, idle);
     for (const message of idle && beside === undefined ? pulse.wait(busyIn) : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
   // Other threads must not compute while the process exits.
   if (engine.purpose !== "generate") return await engine.scheduler.settled();
   while (engine.scheduler.beside !== undefined) await engine.scheduler.beside;
-}
-
-/** Let promises of other threads settle; if idle, wait for one briefly. */
-async function lookAround(beside: Promise<void>, idle: boolean): Promise<void> {
-  // With `setImmediate`, some results of other threads are not delivered for many steps.
-  if (!idle) return await new Promise((resolve) => void setTimeout(resolve, 0));
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([beside, new Promise<void>((resolve) => timer = setTimeout(resolve, LOOK_MS))]);
-  clearTimeout(timer);
 }
 
 // Service managers send SIGTERM to all processes of a service; this one exits after the daemon has drained.

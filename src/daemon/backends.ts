@@ -106,7 +106,7 @@ export interface CreateOptions {
   readonly hashes: ModelHashes;
   /** Starts engines. Default: this process does. */
   readonly start?: StartProcess;
-  /** How fast large requests are sent to remote servers. Default: as fast as they take them. */
+  /** How fast large requests are sent to remote servers, and long answers made. Default: as fast as possible. */
   readonly pace?: Pace;
   /** Tracks loaded models that share memory; absent: all models are loaded at boot and stay. */
   readonly loaded?: LoadedModels;
@@ -140,6 +140,7 @@ export async function createBackend(
       loadTimeoutMs,
       fetcher,
       hashes,
+      ...(pace === undefined ? {} : { pace }),
       ...(start === undefined ? {} : { spawn: (listener) => start("engine", listener) }),
       ...room,
       ...(verified === undefined ? {} : { verified }),

@@ -240,13 +240,14 @@ export class Serving {
   }
 
   #pipeline(service: Service): Pipeline {
-    const { admissions, live, log } = this.#options;
+    const { admissions, live, log, shared: { pace } } = this.#options;
     return new Pipeline({
       service,
       admission: (backend) => admissions.of(service, backend),
       router: this.#router,
       log,
       live,
+      ...(pace === undefined ? {} : { rest: (workMs: number) => pace.rest(workMs, 1) }),
     });
   }
 

@@ -80,12 +80,16 @@ function handle(engine: Engine, message: ToEngine): void {
     case "tokenizer":
       if (engine.purpose !== "generate") return refuse(engine, message.id, "tell tokens");
       return engine.scheduler.answer(message.id, answer(engine, message), (error) => refusalOf(message.id, error));
+    case "more":
+      if (engine.purpose !== "generate") return refuse(engine, message.id, "tell tokens");
+      return engine.scheduler.answer(message.id, more(engine, message.id), (error) => refusalOf(message.id, error));
     case "embed":
     case "rerank":
       if (engine.purpose !== "generate") return acceptTexts(engine, message);
       return refuse(engine, message.id, message.op);
     case "cancel":
       outbox.forget(message.id);
+      if (engine.purpose === "generate") engine.tokenizer.forget(message.id);
       return scheduler.cancel(message.id);
     case "pause":
     case "resume":
@@ -110,7 +114,12 @@ function* answer(
       conversation: { ...request.conversation, messages: withSystem(request.conversation.messages, defaults.system) },
     }
     : request;
-  return { id, answer: yield* tokenizer.answer(told) };
+  return { id, ...yield* tokenizer.answer(id, told) };
+}
+
+// deno-lint-ignore require-yield -- A small piece of work, for which there must be time all the same.
+function* more({ tokenizer }: Generating, id: number): Work<EngineEvent> {
+  return { id, ...tokenizer.more(id) };
 }
 
 /** The daemon sends only requests that match the purpose; anything else is an error. */

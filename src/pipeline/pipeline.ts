@@ -48,6 +48,13 @@ const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachmen
 /** Maximum length of a caller's id in the log, in UTF-16 units. */
 const LOGGED_ID_LENGTH = 128;
 
+/**
+ * Pauses after a piece of work for one request, in milliseconds.
+ *
+ * @returns Undefined: there is no need to pause.
+ */
+export type Rest = (workMs: number) => Promise<void> | undefined;
+
 export interface PipelineOptions {
   /** The service its requests need. */
   readonly service: Service;
@@ -57,6 +64,8 @@ export interface PipelineOptions {
   readonly log: ActivityLog;
   /** The requests of all pipelines; absent: they are not tracked. */
   readonly live?: LiveRequests;
+  /** Pauses after a part of a long answer was rendered, where others run; absent: nobody does. */
+  readonly rest?: Rest;
 }
 
 /** Serves resolved requests of one kind. */
@@ -66,6 +75,7 @@ export class Pipeline {
   readonly #router: Router;
   readonly #log: ActivityLog;
   readonly #live: LiveRequests;
+  readonly #rest: Rest | undefined;
 
   constructor(options: PipelineOptions) {
     this.#service = options.service;
@@ -73,6 +83,7 @@ export class Pipeline {
     this.#router = options.router;
     this.#log = options.log.for("pipeline");
     this.#live = options.live ?? new LiveRequests();
+    this.#rest = options.rest;
   }
 
   /**
@@ -123,6 +134,7 @@ export class Pipeline {
         const answer = request.answer(route.backend, caller.signal, times.queuedMs);
         const isInPieces = "events" in answer;
         const { frame, stopReason, usage } = await drive(answer, caller, {
+          ...defined({ rest: this.#rest }),
           onEvent: () => {
             times.stepped();
             if (isInPieces) live.stepped();
@@ -222,21 +234,22 @@ type End<R> = { readonly frame: R } | { readonly error: WireError };
  * The loop of a request: renders the backend's events and sends them as fast as the caller reads.
  *
  * @param options `onEvent`: called for everything the backend says. `paused`: adds up how long the caller is waited
- * for; absent: nobody does.
+ * for; absent: nobody does. `rest`: pauses between the parts of a long answer.
  * @throws What the backend throws, or the signal's reason.
  */
 export async function drive<R>(
   answer: Answer<R>,
   caller: Pick<Caller, "signal" | "send">,
-  { onEvent, paused }: { onEvent?(): void; readonly paused?: PausedTime } = {},
+  { onEvent, paused, rest }: { onEvent?(): void; readonly paused?: PausedTime; readonly rest?: Rest } = {},
 ): Promise<Terminal<R>> {
   if ("answer" in answer) {
     const whole = await answer.answer;
     for (;;) {
+      const from = performance.now();
       const end = answer.render(whole);
       onEvent?.();
       if (end !== undefined) return end;
-      await turn();
+      await (rest?.(performance.now() - from) ?? turn());
       caller.signal.throwIfAborted();
     }
   }

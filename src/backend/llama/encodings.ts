@@ -12,11 +12,14 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
+import { type Pace, UNPACED } from "../../ndjson/pace.ts";
 import { type GenerationsOptions, toError } from "./generations.ts";
 
 export interface EncodingsOptions extends GenerationsOptions {
   /** The model's name, part of every answer. */
   readonly model: string;
+  /** How fast long answers of the tokenizer are made. Default: as fast as possible. */
+  readonly pace?: Pace;
 }
 
 type Ending = Extract<
@@ -25,6 +28,8 @@ type Ending = Extract<
 >;
 
 interface Pending {
+  /** Takes a part of an answer that has more. */
+  readonly part: (event: Ending) => void;
   readonly settle: (event: Ending) => void;
   readonly fail: (error: unknown) => void;
   /** Removes the listener from the request's signal. */
@@ -34,13 +39,19 @@ interface Pending {
 const FLOAT_BYTES = 4;
 /** Tokens that the engine detokenizes at once: it writes an answer between two steps. */
 const MAX_DETOKENIZED = 4096;
+/** What a part of a long answer takes, of the engine and of this process, in milliseconds. */
+const PART_MS = { tokens: 0.5, pieces: 3 };
+/** The running request that an answer is for. */
+const OWN = 1;
 
 export class Encodings {
   readonly #options: EncodingsOptions;
+  readonly #pace: Pace;
   readonly #pending = new Map<number, Pending>();
 
   constructor(options: EncodingsOptions) {
     this.#options = options;
+    this.#pace = options.pace ?? UNPACED;
   }
 
   get waiting(): boolean {
@@ -87,6 +98,7 @@ export class Encodings {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let text = "";
     for (let from = 0; from < tokens.length; from += MAX_DETOKENIZED) {
+      if (from > 0) await this.#pace.rest(PART_MS.pieces, OWN);
       const part = {
         type: "detokenize",
         tokens: tokens.slice(from, from + MAX_DETOKENIZED),
@@ -102,15 +114,25 @@ export class Encodings {
   }
 
   #tokenizer(request: TokenizerRequest<LongText>, signal: AbortSignal): Promise<TokenizerAnswer> {
+    const tokens: number[] = [];
     return this.#ask({
       message: (id) => ({ op: "tokenizer", id, request }),
       signal,
-      answer: (event) => "answer" in event ? event.answer : undefined,
+      onPart: (event) => {
+        if ("answer" in event && "tokens" in event.answer) tokens.push(...event.answer.tokens);
+      },
+      answer: (event) => {
+        if (!("answer" in event)) return undefined;
+        if (tokens.length === 0 || !("tokens" in event.answer)) return event.answer;
+        tokens.push(...event.answer.tokens);
+        return { tokens };
+      },
     });
   }
 
   /** Deliver an event to its request; events of finished requests are ignored. */
   deliver(event: EngineEvent): void {
+    if ("answer" in event && event.left !== undefined) return this.#pending.get(event.id)?.part(event);
     if ("vectors" in event || "scores" in event || "answer" in event || "error" in event) {
       this.#forget(event.id)?.settle(event);
     }
@@ -121,10 +143,18 @@ export class Encodings {
     for (const id of [...this.#pending.keys()]) this.#forget(id)?.fail(error);
   }
 
-  #ask<T>({ message, signal, answer }: {
+  /** Asks for the next part of an answer, if it is still wanted after a rest. */
+  async #askMore(id: number): Promise<void> {
+    await this.#pace.rest(PART_MS.tokens, OWN);
+    if (this.#pending.has(id)) this.#options.send({ op: "more", id });
+  }
+
+  #ask<T>({ message, signal, answer, onPart }: {
     readonly message: (id: number) => ToEngine<LongText>;
     readonly signal: AbortSignal;
     readonly answer: (event: Exclude<Ending, { error: unknown }>) => T | undefined;
+    /** Called for the parts of an answer but the last. */
+    readonly onPart?: (event: Ending) => void;
   }): Promise<T> {
     if (signal.aborted) return Promise.reject(signal.reason);
     const { send, onBusy, nextId } = this.#options;
@@ -136,6 +166,10 @@ export class Encodings {
       reject(signal.reason);
     };
     this.#pending.set(id, {
+      part: (event) => {
+        onPart?.(event);
+        void this.#askMore(id);
+      },
       settle: (event) => {
         if ("error" in event) return reject(toError(event));
         const value = answer(event);

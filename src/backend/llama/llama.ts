@@ -31,6 +31,7 @@ import { HangWatch } from "./watch/hang_watch.ts";
 import { limitLoading, type LoadClock } from "./watch/load_clock.ts";
 import { type FilesWatch, type LoadedFiles, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
+import { defined } from "../../inference/objects.ts";
 import { checkCharacters, checkFits } from "./prompt_limits.ts";
 import { Revival } from "./watch/revival.ts";
 import { errorText } from "../../log/error_text.ts";
@@ -99,7 +100,7 @@ export class LlamaBackend implements Backend {
       nextId: (): number => ++lastId,
     };
     this.#generations = new Generations(common);
-    this.#encodings = new Encodings({ ...common, model: config.modelName });
+    this.#encodings = new Encodings({ ...common, model: config.modelName, ...defined({ pace: options.pace }) });
     this.#hangs = new HangWatch({
       timeoutMs: options.hangTimeoutMs,
       waiting: () => this.#generations.waiting || this.#encodings.waiting,

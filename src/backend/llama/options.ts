@@ -5,6 +5,7 @@ import type { EngineCommand } from "../../engine/ipc/command.ts";
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { FileIdentity } from "../../models/file/model_file.ts";
 import type { ModelHashes } from "../../models/file/model_hashes.ts";
+import type { Pace } from "../../ndjson/pace.ts";
 import type { JsonProcess, ProcessListener } from "../../processes/process.ts";
 
 /** Configuration with a resolved model path. */
@@ -40,6 +41,8 @@ export interface LlamaOptions {
   readonly hangTimeoutMs?: number;
   /** Time limit for loading after a restart, without time for hashing; default: no limit. */
   readonly loadTimeoutMs?: number;
+  /** How fast long answers are made while others run; default: as fast as possible. */
+  readonly pace?: Pace;
   /** Fetches libraries the engine lacks; default: nothing is fetched. */
   readonly fetcher?: Fetcher;
   /** Identities of model files verified elsewhere; they are not hashed again while unchanged. */

@@ -11,6 +11,8 @@ export type TokenizerModel = Pick<
 
 /** Longer texts are tokenized off the decoding thread. */
 const LONG_CHARACTERS = 4096;
+/** Tokens of an answer that are written at once: it is written between two steps. */
+const PART_TOKENS = 4096;
 /** Tokens detokenized per time slice. */
 const PIECE_TOKENS = 1024;
 
@@ -21,9 +23,18 @@ export class TokenizerError extends Error {
   override readonly name = "TokenizerError";
 }
 
+/** An answer, or its next part. */
+export interface AnswerPart {
+  readonly answer: TokenizerAnswer;
+  /** How many tokens `more` has; absent: none. */
+  readonly left?: number;
+}
+
 export class Tokenizer {
   readonly #model: TokenizerModel;
   readonly #chat: Chat;
+  /** What is left of long answers, by the request's id. */
+  readonly #left = new Map<number, Int32Array>();
 
   constructor(model: TokenizerModel, chat: Chat) {
     this.#model = model;
@@ -31,14 +42,45 @@ export class Tokenizer {
   }
 
   /**
+   * @param id Asks for more of the answer, where that is long.
    * @throws {TokenizerError} If a token is out of range.
    * @throws {PromptError} If the model cannot take the conversation.
    * @throws {AttachmentError} If there is an attachment.
    */
-  *answer(request: TokenizerRequest): Work<TokenizerAnswer> {
+  *answer(id: number, request: TokenizerRequest): Work<AnswerPart> {
+    if (request.type === "tokenize") return this.#part(id, yield* this.#tokenize(request));
+    return { answer: yield* this.#whole(request) };
+  }
+
+  /**
+   * The next part of an answer.
+   *
+   * @throws {TokenizerError} If nothing is left of it.
+   */
+  more(id: number): AnswerPart {
+    const left = this.#left.get(id);
+    if (left === undefined) throw new TokenizerError("Nothing is left of this answer");
+    return this.#part(id, left);
+  }
+
+  /** The rest of an answer is not wanted. */
+  forget(id: number): void {
+    this.#left.delete(id);
+  }
+
+  #part(id: number, tokens: Int32Array): AnswerPart {
+    const answer = { tokens: Array.from(tokens.subarray(0, PART_TOKENS)) };
+    const left = tokens.subarray(PART_TOKENS);
+    if (left.length === 0) {
+      this.#left.delete(id);
+      return { answer };
+    }
+    this.#left.set(id, left);
+    return { answer, left: left.length };
+  }
+
+  *#whole(request: Exclude<TokenizerRequest, { type: "tokenize" }>): Work<TokenizerAnswer> {
     switch (request.type) {
-      case "tokenize":
-        return { tokens: Array.from(yield* this.#tokenize(request)) };
       case "detokenize": {
         const pieces = yield* this.#pieces(request);
         return request.pieces ? { pieces: pieces.map((piece) => Array.from(piece)) } : { text: textOf(pieces) };

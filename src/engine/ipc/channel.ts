@@ -95,6 +95,7 @@ const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
   "generate",
   "embed",
   "tokenizer",
+  "more",
   "rerank",
   "cancel",
   "pause",

@@ -100,6 +100,8 @@ export type ToEngine<Text extends LongText = string> =
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
   | { readonly op: "tokenizer"; readonly id: number; readonly request: TokenizerRequest<Text> }
+  /** Asks for the next part of a tokenizer's answer that has tokens `left`. */
+  | { readonly op: "more"; readonly id: number }
   /** Cancel the request; no event of it is sent after this is read. */
   | { readonly op: "cancel"; readonly id: number }
   /** Back-pressure: the request keeps its slot, but is not decoded. */
@@ -152,8 +154,8 @@ export type EngineEvent =
   | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
   /** One score for each document. Ends it. */
   | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
-  /** The tokenizer's answer. Ends it. */
-  | { readonly id: number; readonly answer: TokenizerAnswer }
+  /** The tokenizer's answer. Ends it, unless so many of its tokens are left: `more` asks for the next part. */
+  | { readonly id: number; readonly answer: TokenizerAnswer; readonly left?: number }
   | {
     readonly id: number;
     readonly error:

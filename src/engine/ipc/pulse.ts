@@ -38,7 +38,7 @@ export class Pulse {
       let asks = false;
       for (const message of this.#inbox.take()) {
         this.#early.push(message);
-        asks ||= message.op === "generate" || message.op === "tokenizer";
+        asks ||= message.op === "generate" || message.op === "tokenizer" || message.op === "more";
         if (message.op !== "cancel") continue;
         this.#cancelled.add(message.id);
         cancels = true;

@@ -264,6 +264,40 @@ Deno.test("an answer that is rendered in parts lets others run between them", as
   assertEquals([turns, test.frames], [["a", "other", "b"], ["end\n"]]);
 });
 
+Deno.test("an answer that is rendered in parts rests after each but the last, and goes on when it has rested", async () => {
+  const turns: string[] = [];
+  const resting = Promise.withResolvers<void>();
+  const rested = Promise.withResolvers<void>();
+  const test = new PipelineUnderTest();
+  const pipeline = new Pipeline({
+    service: "v1",
+    admission: () => test.admission,
+    router: new Router([new ControlledBackend("b1")]),
+    log: test.log,
+    rest: (workMs) => {
+      turns.push(workMs >= 0 ? "rest" : "no time");
+      resting.resolve();
+      return rested.promise;
+    },
+  });
+  const handled = pipeline.handle({
+    id: "r1",
+    answer: () => ({
+      answer: Promise.resolve(["a", "b"]),
+      render: (parts: string[]) => {
+        turns.push(parts.shift() ?? "");
+        return parts.length > 0 ? undefined : { frame: "end\n", stopReason: "end", usage: USAGE };
+      },
+    }),
+  }, test.caller);
+  await resting.promise;
+  await nextTurn();
+  assertEquals(turns, ["a", "rest"]);
+  rested.resolve();
+  await handled;
+  assertEquals([turns, test.frames], [["a", "rest", "b"], ["end\n"]]);
+});
+
 Deno.test("a request waits where its backend runs, and elsewhere when another has taken that one's place", async () => {
   const [far, local] = [new ControlledBackend("far"), new ControlledBackend("local")];
   const places = [new Admission({ active: 1, depth: 1 }), new Admission({ active: 1, depth: 1 })] as const;

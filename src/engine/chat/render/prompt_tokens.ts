@@ -3,8 +3,9 @@
  * or a token that the template uses as a marker: such a name is split in two, and both halves stay text.
  */
 import type { Rendered } from "../../jinja/template.ts";
-import type { SpecialTokens } from "../dialect/marker.ts";
+import type { SpecialToken, SpecialTokens } from "../dialect/marker.ts";
 import { settled, type Work } from "../../../work/work.ts";
+import { boundaryFrom } from "./token_boundaries.ts";
 
 export interface TokenizingModel {
   readonly named: { readonly BOS: number };
@@ -13,6 +14,8 @@ export interface TokenizingModel {
   tokenize(text: string, special: boolean): Int32Array;
   /** Tokenizes on another thread; without it, everything runs on the caller's. */
   readonly tokenizeBeside?: (text: string, special: boolean) => Promise<Int32Array>;
+  /** Of the vocabulary; without them, template text is tokenized as a whole. */
+  readonly specialTokens?: readonly SpecialToken[];
 }
 
 /**
@@ -22,20 +25,25 @@ export interface TokenizingModel {
 const LONG_CHARACTERS = 16_384;
 /** Characters of short texts tokenized per time slice. */
 const PIECE_CHARACTERS = 1024;
+/** Characters after which template text is cut at the next control token. */
+const PORTION_CHARACTERS = 4096;
 /** Characters searched for names of tokens per time slice. */
 const SEARCHED_CHARACTERS = 16_384;
 
+interface Tokenizing {
+  readonly model: TokenizingModel;
+  readonly guarded: SpecialTokens;
+}
+
 /** @param options.guarded Tokens that request text must not produce. */
-export function* promptTokens(
-  { text, input }: Rendered,
-  { model, guarded }: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },
-): Work<Int32Array> {
+export function* promptTokens({ text, input }: Rendered, options: Tokenizing): Work<Int32Array> {
+  const { model, guarded } = options;
   const cuts = yield* cutsOf(text, input, guarded);
   const parts: Int32Array[] = [];
   let done = 0;
   for (let i = 0; i <= cuts.length; i++) {
     const piece = text.slice(cuts[i - 1] ?? 0, cuts[i] ?? text.length);
-    const found = i > 0 && model.spacePrefix ? yield* continued(model, piece) : yield* tokensOf(model, piece);
+    const found = i > 0 && model.spacePrefix ? yield* continued(piece, options) : yield* templateTokens(piece, options);
     parts.push(found);
     if ((done += piece.length) < PIECE_CHARACTERS) continue;
     done = 0;
@@ -61,7 +69,7 @@ function joined(parts: readonly Int32Array[]): Int32Array {
 /** Tokens of a prompt that is used as it is: of texts like template text, and token ids. */
 export function* verbatimTokens(
   parts: readonly (string | number)[],
-  options: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },
+  options: Tokenizing,
 ): Work<Int32Array> {
   const tokens: number[] = [];
   for (const [index, part] of parts.entries()) {
@@ -72,7 +80,7 @@ export function* verbatimTokens(
     // As in llama-server, only a prompt that begins with a text begins with BOS.
     const found = index === 0
       ? yield* promptTokens({ text: part, input: [] }, options)
-      : yield* tokensOf(options.model, part);
+      : yield* templateTokens(part, options);
     for (const token of found) tokens.push(token);
     yield;
   }
@@ -96,6 +104,22 @@ function* cutsOf(text: string, input: readonly number[], guarded: SpecialTokens)
   return cuts;
 }
 
+/** Tokens of a text in which names of control tokens stand for these, in portions that have the tokens of the whole. */
+function* templateTokens(text: string, { model, guarded }: Tokenizing): Work<Int32Array> {
+  const { specialTokens } = model;
+  const parts: Int32Array[] = [];
+  let begun = 0;
+  while (specialTokens !== undefined && text.length - begun > PORTION_CHARACTERS) {
+    const end = yield* boundaryFrom(text, begun + PORTION_CHARACTERS, { guarded, specialTokens });
+    parts.push(yield* tokensOf(model, text.slice(begun, end)));
+    begun = end;
+    yield;
+  }
+  if (parts.length === 0) return yield* tokensOf(model, text);
+  if (begun < text.length) parts.push(yield* tokensOf(model, text.slice(begun)));
+  return joined(parts);
+}
+
 /** Tokens of a text, in which names of control tokens stand for these unless `special` is false. */
 export function* tokensOf(model: TokenizingModel, text: string, special = true): Work<Int32Array> {
   if (text.length <= LONG_CHARACTERS || model.tokenizeBeside === undefined) return model.tokenize(text, special);
@@ -103,9 +127,10 @@ export function* tokensOf(model: TokenizingModel, text: string, special = true):
 }
 
 /** Vocabularies with a space prefix add a space before every text; a preceding line break absorbs it. */
-function* continued(model: TokenizingModel, text: string): Work<Int32Array> {
+function* continued(text: string, options: Tokenizing): Work<Int32Array> {
+  const { model } = options;
   const before = model.tokenize("\n", true);
-  const tokens = yield* tokensOf(model, "\n" + text);
+  const tokens = yield* templateTokens("\n" + text, options);
   if (before.every((token, i) => tokens[i] === token)) return tokens.slice(before.length);
-  return yield* tokensOf(model, text);
+  return yield* templateTokens(text, options);
 }

@@ -38,9 +38,9 @@ interface Pending {
 
 const FLOAT_BYTES = 4;
 /** Tokens that the engine detokenizes at once: it writes an answer between two steps. */
-const MAX_DETOKENIZED = 4096;
+const MAX_DETOKENIZED = 2048;
 /** What a part of a long answer takes, of the engine and of this process, in milliseconds. */
-const PART_MS = { tokens: 0.5, pieces: 3 };
+const PART_MS = { tokens: 0.5, pieces: 2 };
 /** The running request that an answer is for. */
 const OWN = 1;
 

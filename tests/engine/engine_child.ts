@@ -106,13 +106,20 @@ export class EngineChild implements AsyncDisposable {
     return await this.answerTo(await this.ask(prompt, ask));
   }
 
-  /** Ask the tokenizer or the chat template; what comes of it. */
+  /** Ask the tokenizer or the chat template; what comes of it, in one. */
   async tokenizer(request: TokenizerRequest): Promise<EngineEvent> {
     const id = ++this.#lastId;
     this.#events.set(id, []);
     await this.send({ op: "tokenizer", id, request });
-    await this.untilEvents(id, 1);
-    return this.eventsOf(id)[0] as EngineEvent;
+    const tokens: number[] = [];
+    for (let parts = 1;; parts++) {
+      await this.untilEvents(id, parts);
+      const event = this.eventsOf(id)[parts - 1] as EngineEvent;
+      if (!("answer" in event) || !("tokens" in event.answer)) return event;
+      tokens.push(...event.answer.tokens);
+      if (event.left === undefined) return { id, answer: { tokens } };
+      await this.send({ op: "more", id });
+    }
   }
 
   /** Wait for the whole answer to a request. */

@@ -101,7 +101,9 @@ Deno.test("engine takes sampling fields, tells log-probabilities and answers for
     assertEquals((await engine.answerTo(id)).text, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
     const answer = await asking;
     assert(typeof answer === "object" && "tokens" in answer);
-    assertEquals(await asked({ type: "detokenize", tokens: answer.tokens, pieces: false }), { text });
+    const again = await asked({ type: "detokenize", tokens: answer.tokens, pieces: false });
+    // A difference would be shown in a megabyte.
+    assert(typeof again === "object" && "text" in again && again.text === text);
   });
 
   await t.step("tokens are told while an answer is generated", async () => {

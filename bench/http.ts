@@ -113,7 +113,7 @@ async function benchSubject(
   await warmUpAll(targets, { loads, warmUp }, options);
   for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
     const results: Results = { peer: [], ours: [] };
-    let bridgeMs = 0;
+    const bridgeUs: number[] = [];
     // The first round is a warm-up, with one answer per client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
@@ -127,13 +127,15 @@ async function benchSubject(
         const result = await load.run({ kind: "stream", target, prompts: each, maxTokens, sampling: GREEDY });
         if (round === 0) continue;
         results[side].push(result);
-        if (side === "ours" && bridgePid !== undefined) bridgeMs += await cpuMs(bridgePid) - before;
+        if (side === "ours" && bridgePid !== undefined) {
+          bridgeUs.push((await cpuMs(bridgePid) - before) * 1000 / Math.max(1, tokensOf(result)));
+        }
       }
     }
     rows.push(...rowsOf({ section, figure, goal }, results));
     // With answers of a few tokens it would measure the cost of a request, and after few answers that of compilation.
     if (bridgePid !== undefined && maxTokens > FEW_TOKENS && warmUp >= COMPILED_AFTER) {
-      rows.push(bridgeRow({ section, figure }, bridgeMs, results.ours));
+      rows.push(bridgeRow({ section, figure }, bridgeUs));
     }
   }
   return rows;
@@ -169,16 +171,19 @@ async function startBoth(
   return { targets: [...targets, ["ours", target]], bridgePid };
 }
 
-/** CPU cost of the bridge itself, requests included. */
-function bridgeRow(head: Pick<Row, "section" | "figure">, ms: number, results: readonly StreamResult[]): Row {
-  const tokens = results.reduce((sum, { answers }) => sum + answers.reduce((all, { tokens }) => all + tokens, 0), 0);
+/** CPU cost of the bridge itself for a token, requests included, in microseconds: the median of the rounds. */
+function bridgeRow(head: Pick<Row, "section" | "figure">, rounds: readonly number[]): Row {
   return {
     ...head,
     figure: `${head.figure}: bridge CPU`,
     unit: "µs/token",
-    ours: ms * 1000 / Math.max(1, tokens),
+    ours: median(rounds),
     goal: { kind: "at-most", value: MOST_BRIDGE_US },
   };
+}
+
+function tokensOf({ answers }: StreamResult): number {
+  return answers.reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
 function rowsOf({ section, figure, goal }: Pick<Row, "section" | "figure"> & { goal: number }, sides: Results): Row[] {
@@ -198,7 +203,7 @@ function rowsOf({ section, figure, goal }: Pick<Row, "section" | "figure"> & { g
   const rate = (of: (result: StreamResult) => number) => (results: readonly StreamResult[]): number =>
     median(results.map((result) => of(result) / result.wallMs * 1000));
   return [
-    row("speed", "tokens/s", rate(({ answers }) => answers.reduce((sum, { tokens }) => sum + tokens, 0))),
+    row("speed", "tokens/s", rate(tokensOf)),
     row("answers", "1/s", rate(({ answers }) => answers.length), { kind: "ratio-at-least", value: goal }),
     row(
       "first token, p50",

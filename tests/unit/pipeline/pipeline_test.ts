@@ -4,7 +4,7 @@ import type { BackendEvent, Usage } from "../../../src/inference/events.ts";
 import { Admission } from "../../../src/pipeline/admission.ts";
 import { ClientGoneError, RequestFailedError } from "../../../src/pipeline/errors.ts";
 import { type Caller, Pipeline } from "../../../src/pipeline/pipeline.ts";
-import type { StreamedAnswer, Terminal } from "../../../src/pipeline/resolve.ts";
+import type { ResolvedRequest, StreamedAnswer, Terminal } from "../../../src/pipeline/resolve.ts";
 import { Router } from "../../../src/pipeline/router.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
@@ -246,11 +246,9 @@ Deno.test("ask rejects with what a client would be told, and with the signal's r
   assertEquals(test.logged().slice(1), ["error request_error", "info request_cancelled"]);
 });
 
-Deno.test("an answer that is rendered in parts lets others run between them", async () => {
-  const test = new PipelineUnderTest();
-  const turns: string[] = [];
-  const other = nextTurn().then(() => turns.push("other"));
-  await test.pipeline.handle({
+/** A request whose answer is rendered in two parts, and that tells when. */
+function inTwoParts(turns: string[]): ResolvedRequest {
+  return {
     id: "r1",
     answer: () => ({
       answer: Promise.resolve(["a", "b"]),
@@ -259,7 +257,14 @@ Deno.test("an answer that is rendered in parts lets others run between them", as
         return parts.length > 0 ? undefined : { frame: "end\n", stopReason: "end", usage: USAGE };
       },
     }),
-  }, test.caller);
+  };
+}
+
+Deno.test("an answer that is rendered in parts lets others run between them", async () => {
+  const test = new PipelineUnderTest();
+  const turns: string[] = [];
+  const other = nextTurn().then(() => turns.push("other"));
+  await test.pipeline.handle(inTwoParts(turns), test.caller);
   await other;
   assertEquals([turns, test.frames], [["a", "other", "b"], ["end\n"]]);
 });
@@ -280,16 +285,7 @@ Deno.test("an answer that is rendered in parts rests after each but the last, an
       return rested.promise;
     },
   });
-  const handled = pipeline.handle({
-    id: "r1",
-    answer: () => ({
-      answer: Promise.resolve(["a", "b"]),
-      render: (parts: string[]) => {
-        turns.push(parts.shift() ?? "");
-        return parts.length > 0 ? undefined : { frame: "end\n", stopReason: "end", usage: USAGE };
-      },
-    }),
-  }, test.caller);
+  const handled = pipeline.handle(inTwoParts(turns), test.caller);
   await resting.promise;
   await nextTurn();
   assertEquals(turns, ["a", "rest"]);

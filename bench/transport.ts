@@ -22,7 +22,7 @@ const ANSWERS = { 1: 20, 8: 8 } as const;
 const TURNS_PER_ROUND = 12;
 /** The built-in model is done with the next turn of its conversations in milliseconds. */
 const MOST_LOOKS = 2;
-/** What two equal daemons may differ by. */
+/** What two equal daemons differ by on an idle machine. Beside other work it is 10 % and more: see the last rows. */
 const NOISE = { speed: 0.02, first: 0.05, cpu: 0.05 } as const;
 
 /** How a daemon and its engine exchange messages. */

@@ -157,9 +157,11 @@ export class ToolCalls {
     if (name === undefined) return otherId && index === undefined && open.end.ended;
     if (open.name === "") return otherId;
     if (name !== open.name) return otherId || !this.#isPartOfName(name, open);
-    // The same tool again, or a server that repeats the name with every piece.
-    if (otherId && index === undefined) return true;
     const blank = written.trim() === "";
+    // The same tool again, or a server that repeats the name with another id in every piece: those go on in an object.
+    if (otherId && index === undefined) {
+      return blank || open.end.blank || open.end.ended || written.trimStart().startsWith("{");
+    }
     if (open.end.ended) return otherId || !(blank || (id === open.id && id !== undefined && isRepetition(piece, open)));
     return otherId && blank && open.end.blank;
   }

@@ -40,6 +40,12 @@ const WAYS: readonly [way: string, chunks: unknown[], calls: string[]][] = [
     callPiece({ index: 0, id: "c", ...ended, name: "get_weather" }),
     callPiece({ index: 0, id: "d", name: "get_weather", input: "" }),
   ], [OSLO]],
+  ["the name and another id in every piece, without an index", [
+    callPiece({ id: "a", name: "get_weather", input: '{"ci' }),
+    callPiece({ id: "b", name: "get_weather", input: 'ty":' }),
+    callPiece({ id: "c", ...ended, name: "get_weather" }),
+    callPiece({ id: "d", ...rome }),
+  ], [OSLO, ROME]],
   ["the name and one id in every piece", [
     callPiece({ id: "a", ...begun }),
     callPiece({ id: "a", ...ended, name: "get_weather" }),
